@@ -1,0 +1,67 @@
+"""Policy files as text: YAML in which every scalar stays a string until a typed model says what it is.
+
+A safe loader would turn the NDC `00123` into a number and `no` into false. Duplicate keys, unknown keys and wrong types
+are refused with the file, the place, what was found and what is allowed.
+"""
+
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import yaml
+
+T = TypeVar("T")
+
+
+class PolicyFileError(ValueError):
+    """A policy file that cannot be used; the message names the file, the place and what is allowed there."""
+
+
+class _TextLoader(yaml.CBaseLoader if hasattr(yaml, "CBaseLoader") else yaml.BaseLoader):  # type: ignore[misc]
+    """BaseLoader that refuses a key written twice."""
+
+
+def _mapping(loader: Any, node: yaml.MappingNode) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if key in found:
+            raise PolicyFileError(f"line {key_node.start_mark.line + 1}: the key {key!r} is written twice")
+        found[key] = loader.construct_object(value_node, deep=True)
+    return found
+
+
+_TextLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def read_text(path: Path) -> Any:
+    """The file's content as dicts, lists and strings. Raises PolicyFileError."""
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_TextLoader)  # noqa: S506 - a BaseLoader: text only
+    except PolicyFileError as error:
+        raise PolicyFileError(f"{path}: {error}") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise PolicyFileError(f"{path}: {error}") from error
+
+
+def _decode_special(wanted: type, found: Any) -> Any:
+    if wanted is Decimal and isinstance(found, str):
+        try:
+            return Decimal(found)
+        except InvalidOperation:
+            raise ValueError(f"expected a number, got {found!r}") from None
+    raise NotImplementedError(wanted)
+
+
+def decode(path: Path, found: Any, wanted: type[T]) -> T:
+    """`found` as the typed model `wanted`. Raises PolicyFileError naming the place (`$.criteria[3].id`)."""
+    try:
+        return msgspec.convert(found, wanted, strict=False, dec_hook=_decode_special)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise PolicyFileError(f"{path}: {error}") from None
+
+
+def read_document(path: Path, wanted: type[T]) -> T:
+    """The file as the typed model `wanted`. Raises PolicyFileError."""
+    return decode(path, read_text(path), wanted)

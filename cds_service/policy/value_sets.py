@@ -1,0 +1,64 @@
+"""Value sets: the codes and words by which a policy recognises a drug, a condition, a specialty or a line of business.
+
+One YAML file each under `policies/value_sets/`. `systems.yaml` there gives each short system name its URIs: the first is
+the one that is written, the others are aliases seen in the wild.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct
+
+from cds_service.policy.documents import read_document
+
+Kind = Literal["condition", "product", "specialty", "site", "statement", "coverage"]
+
+
+class Code(Struct, frozen=True, forbid_unknown_fields=True):
+    """One code, how it reads, and where it was verified."""
+
+    system: str  # short name from systems.yaml
+    code: str
+    display: str = ""
+    status: Literal["verified", "partial"] = "verified"  # partial: the code must be borne out by the text beside it
+    source: str = ""
+    note: str = ""
+    below: bool = False  # every code of that hierarchy too: all codes that begin with this one
+
+
+class Words(Struct, frozen=True, forbid_unknown_fields=True):
+    """Regular expressions, case-insensitive; `exclude` beats `match` and beats the codes."""
+
+    match: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+class ValueSet(Struct, frozen=True, forbid_unknown_fields=True):
+    """One named set."""
+
+    name: str
+    title: str
+    kind: Kind
+    codes: tuple[Code, ...] = ()
+    exclude: tuple[Code, ...] = ()
+    text: Words = Words()
+    note: str = ""
+
+
+class Systems(Struct, frozen=True, forbid_unknown_fields=True):
+    """Short system name → its URIs, the one to write first."""
+
+    systems: Mapping[str, tuple[str, ...]]
+
+
+def read_value_sets(folder: Path) -> dict[str, ValueSet]:
+    """Every set of the folder by name. Raises PolicyFileError."""
+    files = sorted(path for path in folder.glob("*.yaml") if path.name != "systems.yaml")
+    sets = [read_document(path, ValueSet) for path in files]
+    return {found.name: found for found in sets}
+
+
+def read_systems(folder: Path) -> Systems:
+    """The code systems of the folder. Raises PolicyFileError."""
+    return read_document(folder / "systems.yaml", Systems)
