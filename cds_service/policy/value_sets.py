@@ -1,7 +1,7 @@
 """Value sets: the codes and words by which a policy recognises a drug, a condition, a specialty or a line of business.
 
-One YAML file each under `policies/value_sets/`. `systems.yaml` there gives each short system name its URIs: the first is
-the one that is written, the others are aliases seen in the wild.
+One YAML file each under `policies/value_sets/`. `systems.yaml` there gives each short system name its URIs: the first
+is the one that is written, the others are aliases seen in the wild.
 """
 
 from collections.abc import Mapping

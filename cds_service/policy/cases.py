@@ -1,0 +1,292 @@
+"""Cases: small charts in the policy's own words with the findings that they must lead to. They lie beside each policy.
+
+A case starts from a named chart of the file and changes it: `results` test by test, `answers` item by item, everything
+else as a whole. Values are written as a laboratory would in the test's canonical unit: `50`, `<50`, `8-10`.
+"""
+
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from cds_service.policy.compiled import CompiledPolicy
+from cds_service.policy.dates import Span
+from cds_service.policy.determination import Determination, Finding, determine
+from cds_service.policy.documents import PolicyFileError, read_document
+from cds_service.policy.facts import (
+    NO_NAMES,
+    Answer,
+    Certainty,
+    Clinician,
+    Diagnosis,
+    Dose,
+    Facts,
+    How,
+    Interval,
+    Names,
+    Note,
+    Order,
+    Person,
+    Plan,
+    Result,
+    Stage,
+    Treatment,
+    Word,
+    exactly,
+)
+from cds_service.policy.reasons import Outcome, Reason
+
+YesNo = Literal["yes", "no"]
+
+
+class CaseResult(Struct, frozen=True, forbid_unknown_fields=True):
+    """A result: a value or a word, with its date (`2026-11`, a month, is a date too)."""
+
+    value: str = ""
+    word: Word | None = None
+    date: str = ""
+    stage: Stage = Stage.FINAL
+    problem: Reason | None = None
+    flags: Names = NO_NAMES
+    answer: YesNo = "no"
+    report: YesNo = "yes"
+
+
+class CaseDiagnosis(Struct, frozen=True, forbid_unknown_fields=True):
+    """A diagnosis by value sets."""
+
+    of: Names
+    certainty: Certainty = Certainty.CONFIRMED
+    active: YesNo = "yes"
+
+
+class CaseTreatment(Struct, frozen=True, forbid_unknown_fields=True):
+    """A treatment by value sets; `days` makes so many records on consecutive days."""
+
+    of: Names
+    how: How
+    active: YesNo = "yes"
+    date: str = "2024-01-01"
+    regular: YesNo | None = None
+    doubtful: YesNo = "no"
+    days: int = 1
+
+
+class CaseClinician(Struct, frozen=True, forbid_unknown_fields=True):
+    """A prescriber or consultant by value sets."""
+
+    specialty: Names = NO_NAMES
+    site: Names = NO_NAMES
+
+
+class CaseDose(Struct, frozen=True, forbid_unknown_fields=True):
+    """A dose on the order."""
+
+    amount: str
+    unit: str
+    per_kg: YesNo = "no"
+
+
+class CaseChart(Struct, frozen=True, forbid_unknown_fields=True):
+    """A chart; what is left out of a change stays as it was."""
+
+    birth: str | UnsetType = UNSET
+    deceased: YesNo | UnsetType = UNSET
+    coverage: Names | UnsetType = UNSET
+    roster: tuple[str, ...] | UnsetType = UNSET
+    diagnoses: tuple[CaseDiagnosis, ...] | UnsetType = UNSET
+    results: Mapping[str, tuple[CaseResult, ...]] | UnsetType = UNSET
+    treatments: tuple[CaseTreatment, ...] | UnsetType = UNSET
+    clinicians: tuple[CaseClinician, ...] | UnsetType = UNSET
+    notes: tuple[Names, ...] | UnsetType = UNSET
+    answers: Mapping[str, str] | UnsetType = UNSET
+    unread: Names | UnsetType = UNSET
+    refills: int | UnsetType = UNSET
+    doses: tuple[CaseDose, ...] | UnsetType = UNSET
+
+
+class Case(Struct, frozen=True, forbid_unknown_fields=True):
+    """One case: what the chart is, and what must be found."""
+
+    name: str  # a sentence
+    chart: str
+    expect: Mapping[str, str]  # criterion → status, with the reason behind it where unknown: "unknown stale"
+    change: CaseChart = CaseChart()
+    without: tuple[str, ...] = ()  # tests and answers taken out
+    outcome: Outcome | None = None
+    line: str | None = None  # the line of business that must be found
+    day: str = ""
+
+
+class CaseFile(Struct, frozen=True, forbid_unknown_fields=True):
+    """`cases.yaml`."""
+
+    day: str
+    charts: Mapping[str, CaseChart]
+    cases: tuple[Case, ...]
+
+
+class CaseFailure(Struct, frozen=True):
+    """A case that does not hold, with what was expected and found."""
+
+    case: str
+    message: str
+
+
+def read_cases(path: Path) -> CaseFile:
+    """The cases of a file. Raises PolicyFileError."""
+    file = read_document(path, CaseFile)
+    for case in file.cases:
+        if case.chart not in file.charts:
+            raise PolicyFileError(f"{path}: case {case.name!r} starts from chart {case.chart!r}, which is not there")
+    return file
+
+
+def run_case(policy: CompiledPolicy, file: CaseFile, case: Case) -> tuple[Determination, tuple[CaseFailure, ...]]:
+    """The determination of a case, and where it differs from what is expected."""
+    facts = _facts(_changed(file.charts[case.chart], case), date.fromisoformat(case.day or file.day), policy)
+    said = determine(policy, facts)
+    by_id = {finding.id: finding for finding in said.findings}
+    failures = [
+        CaseFailure(case.name, f"{wanted_id}: expected {wanted}, found {_words(by_id.get(wanted_id))}")
+        for wanted_id, wanted in case.expect.items()
+        if _words(by_id.get(wanted_id)) != wanted
+    ]
+    if case.outcome is not None and said.outcome is not case.outcome:
+        failures.append(CaseFailure(case.name, f"outcome: expected {case.outcome}, found {said.outcome}"))
+    if case.line is not None and said.line != case.line:
+        failures.append(CaseFailure(case.name, f"line: expected {case.line!r}, found {said.line!r}"))
+    return said, tuple(failures)
+
+
+def _words(finding: Finding | None) -> str:
+    if finding is None:
+        return "nothing"
+    return f"{finding.status} {finding.reason}" if finding.reason else str(finding.status)
+
+
+def _changed(chart: CaseChart, case: Case) -> CaseChart:
+    given = {name: value for name in chart.__struct_fields__ if (value := getattr(case.change, name)) is not UNSET}
+    for name in ("results", "answers"):
+        base = getattr(chart, name)
+        merged = {**(base if base is not UNSET else {}), **given.get(name, {})}
+        given[name] = {key: value for key, value in merged.items() if key not in case.without}
+    return msgspec.structs.replace(chart, **given)
+
+
+def _facts(chart: CaseChart, day: date, policy: CompiledPolicy) -> Facts:
+    def given(name: str, default: Any) -> Any:
+        value = getattr(chart, name)
+        return default if value is UNSET else value
+
+    birth = given("birth", "")
+    plan_sets, roster = given("coverage", NO_NAMES), given("roster", ())
+    results = {
+        test: tuple(sorted((_result(test, i, r) for i, r in enumerate(rows)), key=_newest, reverse=True))
+        for test, rows in given("results", {}).items()
+    }
+    treatments = [t for i, treatment in enumerate(given("treatments", ())) for t in _treatments(i, treatment)]
+    doses = tuple(Dose(exactly(_number(d.amount)), d.unit, d.per_kg == "yes", d.amount) for d in given("doses", ()))
+    refills = given("refills", None)
+    return Facts(
+        day=day,
+        order=Order("MedicationRequest/order", frozenset(policy.source.applies_to), policy.source.name, refills, doses),
+        person=Person("Patient/p", _span(birth), given("deceased", "no") == "yes", f"born {birth}") if birth else None,
+        plan=Plan("Coverage/c", plan_sets, "Coverage", roster) if plan_sets or roster else None,
+        results=results,
+        diagnoses=tuple(
+            Diagnosis(d.of, d.certainty, d.active == "yes", None, f"Condition/{i}", ", ".join(sorted(d.of)))
+            for i, d in enumerate(given("diagnoses", ()))
+        ),
+        treatments=tuple(treatments),
+        clinicians=tuple(
+            Clinician("prescriber", c.specialty, c.site, f"Practitioner/{i}", "clinician")
+            for i, c in enumerate(given("clinicians", ()))
+        ),
+        notes=tuple(
+            Note(sets, None, f"DocumentReference/{i}", ", ".join(sorted(sets)))
+            for i, sets in enumerate(given("notes", ()))
+        ),
+        answers={link: _answer(link, text) for link, text in given("answers", {}).items()},
+        unread=given("unread", NO_NAMES),
+    )
+
+
+def _result(test: str, index: int, row: CaseResult) -> Result:
+    return Result(
+        test,
+        f"Observation/{test}-{index}",
+        f"{test} {row.value or row.word or ''} on {row.date}",
+        _span(row.date),
+        row.stage,
+        _interval(row.value) if row.value and row.problem is None else None,
+        row.word,
+        row.problem,
+        row.flags,
+        row.answer == "yes",
+        row.report == "yes",
+    )
+
+
+def _newest(result: Result) -> date:
+    return result.date.last if result.date is not None else date.min
+
+
+def _treatments(index: int, row: CaseTreatment) -> list[Treatment]:
+    first = date.fromisoformat(row.date)
+    active, doubtful = row.active == "yes", row.doubtful == "yes"
+    regular = None if row.regular is None else row.regular == "yes"
+    return [
+        Treatment(row.of, row.how, active, _day(first, step), f"Treatment/{index}-{step}", "drug", regular, doubtful)
+        for step in range(row.days)
+    ]
+
+
+def _day(first: date, step: int) -> Span:
+    day = date.fromordinal(first.toordinal() + step)
+    return Span(day, day)
+
+
+def _answer(link: str, text: str) -> Answer:
+    value: bool | int | str = {"yes": True, "no": False}.get(text, text)
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value)
+    return Answer(link, value, f"QuestionnaireResponse/r#{link}", text, None)
+
+
+def _span(text: str) -> Span | None:
+    if not text:
+        return None
+    parts = [int(part) for part in text.split("-")]
+    if len(parts) == 3:
+        day = date(*parts)
+        return Span(day, day)
+    if len(parts) == 2:
+        following = date(parts[0] + parts[1] // 12, parts[1] % 12 + 1, 1)
+        return Span(date(parts[0], parts[1], 1), date.fromordinal(following.toordinal() - 1))
+    return Span(date(parts[0], 1, 1), date(parts[0], 12, 31))
+
+
+def _number(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise PolicyFileError(f"expected a number in a case, got {text!r}") from None
+
+
+_SIGNS = {"<=": (False, False), ">=": (False, False), "<": (False, True), ">": (True, False)}
+
+
+def _interval(text: str) -> Interval:
+    for sign, (low_open, high_open) in _SIGNS.items():
+        if text.startswith(sign):
+            limit = _number(text.removeprefix(sign))
+            return Interval(Decimal(0), limit, False, high_open) if "<" in sign else Interval(limit, None, low_open)
+    if "-" in text[1:]:
+        first, last = text.split("-")
+        return Interval(_number(first), _number(last))
+    return exactly(_number(text))

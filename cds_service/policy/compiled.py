@@ -1,0 +1,83 @@
+"""A policy made ready to be asked: its expressions built into statements once, when it is loaded."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from cds_service.policy.criteria import DosePerKg, ResultOf, Statement, ValueOf
+from cds_service.policy.facts import NO_NAMES, Names
+from cds_service.policy.language import statements_in
+from cds_service.policy.policy import Criterion, Note, Policy, Row
+
+
+class CompiledRow:
+    """A row ready to be asked."""
+
+    def __init__(self, row: Row) -> None:
+        self.says = row.says
+        self.when: Statement = row.when.statement
+        self.unless: Statement | None = row.unless.statement if row.unless is not None else None
+
+
+class CompiledCriterion:
+    """A criterion ready to be asked."""
+
+    def __init__(self, criterion: Criterion) -> None:
+        self.source = criterion
+        self.met: Statement = criterion.met.statement
+        self.applies_when = criterion.applies_when.statement if criterion.applies_when is not None else None
+        self.review = tuple(CompiledRow(row) for row in criterion.review)
+        self.not_met = tuple(CompiledRow(row) for row in criterion.not_met)
+
+
+class CompiledNote:
+    """A note ready to be asked."""
+
+    def __init__(self, note: Note) -> None:
+        self.text = note.text
+        self.when: Statement = note.when.statement
+
+
+class CompiledPolicy:
+    """One policy version, ready to be asked, and what it asks of a record."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.source = policy
+        self.criteria = tuple(CompiledCriterion(criterion) for criterion in policy.criteria)
+        self.notes = tuple(CompiledNote(note) for note in policy.notes)
+
+    @cached_property
+    def statements(self) -> tuple[Any, ...]:
+        """Every plain statement of the file."""
+        found = [statement for criterion in self.source.criteria for statement in statements_of(criterion)]
+        return (*found, *(statement for note in self.source.notes for statement in statements_in(note.when)))
+
+    @cached_property
+    def tests(self) -> Mapping[str, int | None]:
+        """The tests that are asked for, each with how many months back (None: any date)."""
+        wanted: dict[str, int | None] = {}
+        for statement in self.statements:
+            if isinstance(statement, ResultOf | ValueOf):
+                months = statement.within_months if statement.pick == "latest" else None
+                before = wanted.get(statement.test, months)
+                wanted[statement.test] = None if months is None or before is None else max(months, before)
+            elif isinstance(statement, DosePerKg):
+                wanted.setdefault(statement.weight_test, statement.weight_within_months)
+        return wanted
+
+    @cached_property
+    def sets(self) -> Names:
+        """Every value set that a statement names."""
+        names = [getattr(statement, part, NO_NAMES) for statement in self.statements for part in _SET_FIELDS]
+        lines = [frozenset(line.of) for line in self.source.scope.lines]
+        return NO_NAMES.union(*names, *lines, frozenset(self.source.applies_to))
+
+
+_SET_FIELDS = ("of", "specialty", "site", "says", "denies")
+
+
+def statements_of(criterion: Criterion) -> list[Any]:
+    """Every plain statement of the criterion."""
+    rows = [*criterion.review, *criterion.not_met]
+    found = [criterion.met, criterion.applies_when, *(row.when for row in rows), *(row.unless for row in rows)]
+    return [statement for expression in found if expression is not None for statement in statements_in(expression)]

@@ -1,0 +1,372 @@
+"""The kinds of statement that a policy file may make of a record: a small closed set, one frozen class each.
+
+`all`, `any`, `told_by`, `not` and `if … then … else` compose them. Each `say(facts, earlier)` is pure and answers with a
+`Said`. `earlier` holds the findings of the criteria before this one, by paragraph number.
+"""
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Literal, Protocol
+
+from msgspec import Struct, field
+
+from cds_service.policy.dates import months_before
+from cds_service.policy.facts import NO_NAMES, Answer, Certainty, Facts, How, Interval, Names
+from cds_service.policy.reasons import Reason
+from cds_service.policy.results import Decision, Picked, Window, number_decision, weigh, words_decision
+from cds_service.policy.said import MET, NOT_MET, SILENT, UNKNOWN, Fact, Said, every, some, told_by, unknown
+from cds_service.policy.truth import Truth, negation
+
+Earlier = Mapping[str, Said]
+YesNo = Literal["yes", "no"]
+SHOWN = 4  # facts of one kind that are shown as evidence, newest first
+
+
+class Statement(Protocol):
+    """Anything that can be asked of a record."""
+
+    def say(self, facts: Facts, earlier: Earlier) -> Said: ...
+
+
+def _newest_first(found: Iterable[Fact]) -> tuple[Fact, ...]:
+    ordered = sorted(found, key=lambda fact: fact.date.last.toordinal() if fact.date is not None else 0, reverse=True)
+    return tuple(ordered[:SHOWN])
+
+
+def _absent(source: str, facts: Facts) -> Said:
+    return _NOT_RETRIEVED if source in facts.unread else _NOT_RECORDED
+
+
+_NOT_RECORDED = unknown(Reason.NOT_RECORDED)
+_NOT_RETRIEVED = unknown(Reason.NOT_RETRIEVED)
+
+
+class Age(Struct, frozen=True, forbid_unknown_fields=True):
+    """The patient has reached `at_least` years on the evaluation date; a partial birth date counts when every day of it does."""
+
+    at_least: int
+
+    def say(self, facts: Facts, earlier: Earlier) -> Said:
+        person = facts.person
+        if person is None or person.birth is None:
+            missing = person is None and "patient" in facts.unread
+            return unknown(Reason.NOT_RETRIEVED if missing else Reason.NOT_RECORDED, (), ("The date of birth",))
+        if person.deceased:
+            return unknown(Reason.REVIEW, (person,))
+        latest_birth = months_before(facts.day, 12 * self.at_least)
+        if person.birth.last <= latest_birth:
+            return Said(MET, None, (person,))
+        if person.birth.first > latest_birth:
+            return Said(NOT_MET, None, (person,))
+        return unknown(Reason.INCONCLUSIVE, (person,), ("The exact date of birth",))
+
+
+class DiagnosisOf(Struct, frozen=True, forbid_unknown_fields=True):
+    """A diagnosis of one of the value sets `of`. An unconfirmed one is never enough; nothing found is silence."""
+
+    of: Names
+    certainty: Literal["confirmed", "refuted"] = "confirmed"
+    active: YesNo | None = None
+
+    def say(self, facts: Facts, earlier: Earlier) -> Said:
+        sets = self.of
+        found = [diagnosis for diagnosis in facts.diagnoses if not sets.isdisjoint(diagnosis.sets)]
+        if self.active is not None:
+            found = [diagnosis for diagnosis in found if diagnosis.active is (self.active == "yes")]
+        counting = [diagnosis for diagnosis in found if diagnosis.certainty.value == self.certainty]
+        if counting:
+            return Said(MET, None, _newest_first(counting))
+        unsure = [diagnosis for diagnosis in found if diagnosis.certainty is Certainty.UNCONFIRMED]
+        if unsure and self.certainty == "confirmed":
+            return unknown(Reason.INCONCLUSIVE, _newest_first(unsure))
+        return _absent("diagnoses", facts)
+
+
+class ResultOf(Struct, frozen=True, forbid_unknown_fields=True):
+    """A qualitative result of a test: `positive`, `negative` or `reported` (either)."""
+
+    test: str
+    is_: Literal["positive", "negative", "reported"] = field(name="is")
+    within_months: int | None = None
+    pick: Picked = "latest"
+    reactive_counts: YesNo = "no"  # a reactive screen counts as positive without confirmation
+    warn_after_months: int | None = None
+
+    def say(self, facts: Facts, earlier: Earlier) -> Said:
+        decide = words_decision(self.is_, self.reactive_counts == "yes")
+        return _of_results(facts, self.test, Window(self.within_months), self.pick, decide, self.warn_after_months)
+
+
+class ValueOf(Struct, frozen=True, forbid_unknown_fields=True):
+    """A measured value of a test against a limit in the test's canonical unit; exactly one comparison is given."""
+
+    test: str
+    at_most: Decimal | None = None
+    below: Decimal | None = None
+    at_least: Decimal | None = None
+    above: Decimal | None = None
+    within_months: int | None = None
+    pick: Picked = "latest"
+    refutes: Literal["always", "untreated"] = "always"
+    warn_after_months: int | None = None
+
+    def __post_init__(self) -> None:
+        if len(self._comparisons) != 1:
+            raise ValueError("a value needs exactly one of at_most, below, at_least, above")
+
+    @property
+    def _comparisons(self) -> dict[str, Decimal]:
+        given = {"at_most": self.at_most, "below": self.below, "at_least": self.at_least, "above": self.above}
+        return {name: limit for name, limit in given.items() if limit is not None}
+
+    def say(self, facts: Facts, earlier: Earlier) -> Said:
+        ((compare, limit),) = self._comparisons.items()
+        decide = number_decision(compare, limit, self.refutes)
+        return _of_results(facts, self.test, Window(self.within_months), self.pick, decide, self.warn_after_months)
+
+
+def _of_results(
+    facts: Facts, test: str, window: Window, picked: Picked, decide: Decision, warn_after_months: int | None
+) -> Said:
+    said = weigh(facts, test, window, picked, decide)
+    if said.truth is UNKNOWN:
+        return Said(UNKNOWN, said.reason, said.facts, said.needed, (test,), said.remarks)
+    if warn_after_months is not None and said.facts:
+        dated = said.facts[0].date
+        if dated is not None and dated.last < months_before(facts.day, warn_after_months):
+            remark = f"{said.facts[0].display} is more than {warn_after_months} months old"
+            return Said(said.truth, said.reason, said.facts, said.needed, said.tests, (*said.remarks, remark))
+    return said
+
+
+class AnswerTo(Struct, frozen=True, forbid_unknown_fields=True):
+    """An answer on this policy's form: `is` yes, no or codes; or a number; or `given`, whatever it says."""
+
+    question: str
+    is_: tuple[str, ...] | str | None = field(name="is", default=None)
+    at_least: int | None = None
+    below: int | None = None
+    given: YesNo = "no"
+
+    def say(self, facts: Facts, earlier: Earlier) -> Said:
+        answer = facts.answers.get(self.question)
+        if answer is None:
+            return _absent("answers", facts)
+        truth = self._truth(answer)
+        return Said(truth, Reason.INCONCLUSIVE if truth is UNKNOWN else None, (answer,))
+
+    def _truth(self, answer: Answer) -> Truth:
+        value = answer.value
+        if self.given == "yes":
+            return MET
+        if self.is_ is not None:
+            said = ("yes" if value else "no") if isinstance(value, bool) else value
+            wanted = (self.is_,) if isinstance(self.is_, str) else self.is_
+            return MET if said in wanted else NOT_MET
+        if isinstance(value, bool) or not isinstance(value, int | Interval):
+            return UNKNOWN
+        interval = value if isinstance(value, Interval) else Interval(Decimal(value), Decimal(value))
+        if self.at_least is not None:
+            return negation(interval.below(Decimal(self.at_least)))
+        return interval.below(Decimal(self.below)) if self.below is not None else UNKNOWN
+
+
+class TreatmentWith(Struct, frozen=True, forbid_unknown_fields=True):
+    """A record of a drug or procedure of one of the value sets `of`.
+
+    `how` names what counts as proof; `days_at_least` counts distinct days on which it was given (a lower bound: what is
+    given elsewhere is invisible, so fewer days prove nothing). Doubtful records (placebo, screen failure) count only
+    where `doubtful` asks for them.
+    """
+
+    of: Names
+    how: frozenset[How]
+    regular: YesNo | None = None
+    active: YesNo | None = None
+    days_at_least: int | None = None
+    doubtful: YesNo = "no"
+
+    def say(self, facts: Facts, earlier: Earlier) -> Said:
+        sets = self.of
+        found = [treatment for treatment in facts.treatments if not sets.isdisjoint(treatment.sets)]
+        if found:
+            found = [
+                treatment
+                for treatment in found
+                if treatment.how in self.how
+                and treatment.doubtful is (self.doubtful == "yes")
+                and (self.regular is None or treatment.regular is (self.regular == "yes"))
+                and (self.active is None or treatment.active is (self.active == "yes"))
+            ]
+        if not found:
+            return _absent("treatments", facts)
+        if self.days_at_least is None:
+            return Said(MET, None, _newest_first(found))
+        days = {treatment.date.first for treatment in found if treatment.date is not None and treatment.date.exact}
+        remark = f"{len(days)} days with a recorded administration; what was given elsewhere is not in this record"
+        if len(days) >= self.days_at_least:
+            return Said(MET, None, _newest_first(found), remarks=(remark,))
+        reason = Reason.NOT_RETRIEVED if "treatments" in facts.unread else Reason.NOT_RECORDED
+        return Said(UNKNOWN, reason, _newest_first(found)[:1], remarks=(remark,))
+
+
+class ClinicianOf(Struct, frozen=True, forbid_unknown_fields=True):
+    """A prescriber or documented consultant with a specialty, at a site, or both; anyone else proves nothing."""
+
+    specialty: Names = NO_NAMES
+    site: Names = NO_NAMES
+
+    def say(self, facts: Facts, earlier: Earlier) -> Said:
+        found = [
+            clinician
+            for clinician in facts.clinicians
+            if (not self.specialty or not self.specialty.isdisjoint(clinician.sets))
+            and (not self.site or not self.site.isdisjoint(clinician.sites))
+        ]
+        return Said(MET, None, tuple(found[:SHOWN])) if found else _absent("clinicians", facts)
+
+
+class NoteThat(Struct, frozen=True, forbid_unknown_fields=True):
+    """A sentence in a note or report that `says` it (or `denies` it), by statement sets."""
+
+    says: Names
+    denies: Names = NO_NAMES
+
+    def say(self, facts: Facts, earlier: Earlier) -> Said:
+        for_it = [note for note in facts.notes if not note.sets.isdisjoint(self.says)]
+        against = [note for note in facts.notes if not note.sets.isdisjoint(self.denies)]
+        if for_it and against:
+            return unknown(Reason.REVIEW, _newest_first(for_it + against))
+        if for_it or against:
+            return Said(MET if for_it else NOT_MET, None, _newest_first(for_it or against))
+        return _absent("notes", facts)
+
+
+class CriterionIs(Struct, frozen=True, forbid_unknown_fields=True):
+    """An earlier criterion of this policy is met."""
+
+    met: str
+
+    def say(self, facts: Facts, earlier: Earlier) -> Said:
+        said = earlier[self.met]
+        return said if said.truth is MET else unknown(said.reason or Reason.NOT_RECORDED)
+
+
+class RefillsAtMost(Struct, frozen=True, forbid_unknown_fields=True):
+    """The order asks for no more than so many refills."""
+
+    count: int
+
+    def say(self, facts: Facts, earlier: Earlier) -> Said:
+        refills = facts.order.refills
+        if refills is None:
+            return _absent("order", facts)
+        return Said(MET if refills <= self.count else NOT_MET, None, (facts.order,))
+
+
+class DosePerKg(Struct, frozen=True, forbid_unknown_fields=True):
+    """The ordered dose is the labelled one: per kilogram, in all for the recorded weight, or the vials that holds.
+
+    `amounts` gives the labelled amount per kilogram by unit; a total may differ by `tolerance_percent`.
+    """
+
+    amounts: Mapping[str, Decimal]
+    vial_ml: Decimal
+    weight_test: str
+    weight_within_months: int
+    tolerance_percent: Decimal
+
+    def say(self, facts: Facts, earlier: Earlier) -> Said:
+        verdicts = [self._one(dose, facts) for dose in facts.order.doses]
+        known = [said for said in verdicts if said.truth is not UNKNOWN]
+        if known:
+            return every(known)
+        return verdicts[0] if verdicts else unknown(Reason.NOT_RECORDED, (), ("The dose",))
+
+    def _one(self, dose: Fact, facts: Facts) -> Said:
+        low, high = dose.amount.low, dose.amount.high
+        labelled = self.amounts.get("mL" if dose.unit == "vial" else dose.unit)
+        if labelled is None or high is None or low != high:
+            return unknown(Reason.NOT_RECORDED, (facts.order,), ("The dose",))
+        if dose.per_kg:
+            return Said(MET if low == labelled else NOT_MET, None, (facts.order,))
+        first = months_before(facts.day, self.weight_within_months)
+        for weight in facts.results.get(self.weight_test, ()):
+            value, dated = weight.value, weight.date
+            if (
+                value is not None
+                and value.low == value.high
+                and dated is not None
+                and first <= dated.first <= facts.day
+            ):
+                total = labelled * value.low
+                if dose.unit == "vial":
+                    fits = low == -(-total // self.vial_ml)
+                else:
+                    fits = abs(low - total) * 100 <= total * self.tolerance_percent
+                return Said(MET if fits else NOT_MET, None, (facts.order, weight))
+        reason = Reason.NOT_RETRIEVED if f"result/{self.weight_test}" in facts.unread else Reason.NOT_RECORDED
+        return unknown(reason, (facts.order,), ("The body weight",))
+
+
+class AllOf(Struct, frozen=True):
+    """Every part holds."""
+
+    parts: tuple[Statement, ...]
+
+    def say(self, facts: Facts, earlier: Earlier) -> Said:
+        return every([part.say(facts, earlier) for part in self.parts])
+
+
+class AnyOf(Struct, frozen=True):
+    """At least one part holds."""
+
+    parts: tuple[Statement, ...]
+
+    def say(self, facts: Facts, earlier: Earlier) -> Said:
+        return some([part.say(facts, earlier) for part in self.parts])
+
+
+class ToldBy(Struct, frozen=True):
+    """Several sources of one fact: one is enough, and two that disagree are for review."""
+
+    parts: tuple[Statement, ...]
+
+    def say(self, facts: Facts, earlier: Earlier) -> Said:
+        return told_by([part.say(facts, earlier) for part in self.parts])
+
+
+class Not(Struct, frozen=True):
+    """The part does not hold; unknown stays unknown."""
+
+    part: Statement
+
+    def say(self, facts: Facts, earlier: Earlier) -> Said:
+        said = self.part.say(facts, earlier)
+        return Said(negation(said.truth), said.reason, said.facts, said.needed, said.tests, said.remarks)
+
+
+class IfThen(Struct, frozen=True):
+    """Where the condition is shown, `then` decides; where it is not, `otherwise` does (nothing asked without one)."""
+
+    condition: Statement
+    then: Statement
+    otherwise: Statement | None
+
+    def say(self, facts: Facts, earlier: Earlier) -> Said:
+        condition = self.condition.say(facts, earlier)
+        if condition.truth is MET:
+            return _with_facts_first(self.then.say(facts, earlier), condition)
+        if condition.truth is NOT_MET or condition.reason in SILENT:
+            return self.otherwise.say(facts, earlier) if self.otherwise else Said(MET)
+        branches = [self.then.say(facts, earlier), self.otherwise.say(facts, earlier) if self.otherwise else Said(MET)]
+        if branches[0].truth is branches[1].truth is MET:
+            return branches[0]
+        return every([condition, *branches]) if min(b.truth for b in branches) is UNKNOWN else condition
+
+
+def _with_facts_first(said: Said, condition: Said) -> Said:
+    if not condition.facts:
+        return said
+    shown = tuple(dict.fromkeys((*condition.facts, *said.facts)))
+    return Said(said.truth, said.reason, shown, said.needed, said.tests, (*condition.remarks, *said.remarks))

@@ -1,0 +1,116 @@
+"""How a policy file writes a statement: a mapping with exactly one kind in it, and what would settle it beside.
+
+    value: {test: platelets, at_least: 50, within_months: 3}
+    needed: A platelet count on or after {since}
+
+`needed` may name `{since}` (first day of the statement's own window) and `{today}`.
+"""
+
+from datetime import date
+from typing import Any, cast
+
+from msgspec import Struct
+
+from cds_service.policy import criteria as kinds
+from cds_service.policy.criteria import Earlier, Statement
+from cds_service.policy.dates import months_before
+from cds_service.policy.facts import Facts
+from cds_service.policy.said import UNKNOWN, Said
+
+_COMPOSED = {"all": kinds.AllOf, "any": kinds.AnyOf, "told_by": kinds.ToldBy}
+_PLAIN = (
+    "age",
+    "diagnosis",
+    "result",
+    "value",
+    "answer",
+    "treatment",
+    "clinician",
+    "note",
+    "criterion",
+    "refills",
+    "dose",
+)
+
+
+class Expression(Struct, frozen=True, forbid_unknown_fields=True, rename={"if_": "if", "else_": "else", "not_": "not"}):
+    """One statement as written. Exactly one kind is given; `then` and `else` go with `if`."""
+
+    all: tuple["Expression", ...] | None = None
+    any: tuple["Expression", ...] | None = None
+    told_by: tuple["Expression", ...] | None = None
+    not_: "Expression | None" = None
+    if_: "Expression | None" = None
+    then: "Expression | None" = None
+    else_: "Expression | None" = None
+    age: kinds.Age | None = None
+    diagnosis: kinds.DiagnosisOf | None = None
+    result: kinds.ResultOf | None = None
+    value: kinds.ValueOf | None = None
+    answer: kinds.AnswerTo | None = None
+    treatment: kinds.TreatmentWith | None = None
+    clinician: kinds.ClinicianOf | None = None
+    note: kinds.NoteThat | None = None
+    criterion: kinds.CriterionIs | None = None
+    refills: kinds.RefillsAtMost | None = None
+    dose: kinds.DosePerKg | None = None
+    needed: str | None = None
+
+    def __post_init__(self) -> None:
+        given = [name for name in (*_COMPOSED, *_PLAIN, "not_", "if_") if getattr(self, name) is not None]
+        if len(given) != 1:
+            allowed = ", ".join((*_COMPOSED, "not", "if", *_PLAIN))
+            found = " and ".join(name.rstrip("_") for name in given) or "none"
+            raise ValueError(f"a statement has exactly one of {allowed}; found {found}")
+        if (self.if_ is None) != (self.then is None) or (self.else_ is not None and self.if_ is None):
+            raise ValueError("`if` goes with `then`, and `else` with both")
+
+    @property
+    def statement(self) -> Statement:
+        """The statement ready to be asked."""
+        built = self._built()
+        if self.needed is None:
+            return built
+        months = getattr(built, "within_months", None)
+        return Needing(built, self.needed, months)
+
+    def _built(self) -> Statement:
+        for name, kind in _COMPOSED.items():
+            parts = getattr(self, name)
+            if parts is not None:
+                return cast(Statement, kind(tuple(part.statement for part in parts)))
+        if self.not_ is not None:
+            return kinds.Not(self.not_.statement)
+        if self.if_ is not None and self.then is not None:
+            otherwise = self.else_.statement if self.else_ is not None else None
+            return kinds.IfThen(self.if_.statement, self.then.statement, otherwise)
+        return cast(Statement, next(found for name in _PLAIN if (found := getattr(self, name)) is not None))
+
+
+class Needing(Struct, frozen=True):
+    """A statement with the words that say what would settle it."""
+
+    part: Statement
+    text: str
+    months: int | None
+
+    def say(self, facts: Facts, earlier: Earlier) -> Said:
+        said = self.part.say(facts, earlier)
+        if said.truth is not UNKNOWN:
+            return said
+        return Said(said.truth, said.reason, said.facts, (self.words(facts.day),), said.tests, said.remarks)
+
+    def words(self, day: date) -> str:
+        """The text with its dates filled in."""
+        since = months_before(day, self.months) if self.months is not None else day
+        return self.text.replace("{since}", since.isoformat()).replace("{today}", day.isoformat())
+
+
+def statements_in(expression: Expression) -> list[Any]:
+    """Every plain statement in the expression, in order: what the policy asks of a record."""
+    found: list[Any] = []
+    for name in (*_COMPOSED, "not_", "if_", "then", "else_"):
+        part = getattr(expression, name)
+        for inner in part if isinstance(part, tuple) else (part,) if part is not None else ():
+            found += statements_in(inner)
+    return found + [plain for name in _PLAIN if (plain := getattr(expression, name)) is not None]

@@ -1,0 +1,119 @@
+"""The policies of a folder, found by product and day. Loading checks each file against the names that it uses."""
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from pathlib import Path
+
+from cds_service.policy.compiled import CompiledPolicy, statements_of
+from cds_service.policy.criteria import AnswerTo, CriterionIs
+from cds_service.policy.documents import PolicyFileError, decode, read_text
+from cds_service.policy.facts import Names
+from cds_service.policy.policy import Policy
+from cds_service.policy.value_sets import Systems, ValueSet, read_systems, read_value_sets
+
+
+class Library:
+    """Every policy version by product, and the value sets that they name."""
+
+    def __init__(
+        self, policies: tuple[CompiledPolicy, ...], value_sets: Mapping[str, ValueSet], systems: Systems
+    ) -> None:
+        self.policies = policies
+        self.value_sets = value_sets
+        self.systems = systems
+        by_product: dict[str, list[CompiledPolicy]] = {}
+        for policy in sorted(policies, key=lambda found: found.source.version):
+            for product in policy.source.applies_to:
+                by_product.setdefault(product, []).append(policy)
+        self._by_product = by_product
+
+    @property
+    def products(self) -> Names:
+        """The order value sets that some policy governs."""
+        return frozenset(self._by_product)
+
+    def in_force(self, products: Names, day: date) -> CompiledPolicy | None:
+        """The version in force on `day` of the policy for one of `products`; None when none governs them.
+
+        An order that matches two governed products names two drugs: see `governing`.
+        """
+        found = self.governing(products, day)
+        return found[0] if len(found) == 1 else None
+
+    def governing(self, products: Names, day: date) -> tuple[CompiledPolicy, ...]:
+        """Every policy in force on `day` that governs one of `products`, one version each."""
+        found = []
+        for product in sorted(products & self._by_product.keys()):
+            versions = [policy for policy in self._by_product[product] if policy.source.version <= day]
+            if versions:
+                found.append(versions[-1])
+        return tuple(found)
+
+    def current(self, day: date) -> tuple[CompiledPolicy, ...]:
+        """Every policy in force on `day`, one version for each drug."""
+        return self.governing(self.products, day)
+
+    def version(self, policy: str, drug: str, version: date) -> CompiledPolicy | None:
+        """That version of the policy, or None."""
+        key = (policy.casefold(), drug, version)
+        return next(
+            (p for p in self.policies if (p.source.policy.casefold(), p.source.drug, p.source.version) == key), None
+        )
+
+
+def load_library(folder: Path, tests: Mapping[str, str]) -> Library:
+    """The library of a `policies/` folder. `tests` gives the known tests with their canonical units.
+
+    Raises PolicyFileError with the file, the place and what is allowed there.
+    """
+    value_sets = read_value_sets(folder / "value_sets")
+    systems = read_systems(folder / "value_sets")
+    files = sorted(path for path in folder.glob("*/*/*.yaml") if path.name != "cases.yaml")
+    if not files:
+        raise PolicyFileError(f"{folder}: no policy file found; expected <policy>/<drug>/<first day in force>.yaml")
+    policies = tuple(_read_policy(path, value_sets, tests) for path in files)
+    return Library(policies, value_sets, systems)
+
+
+def _read_policy(path: Path, value_sets: Mapping[str, ValueSet], tests: Mapping[str, str]) -> CompiledPolicy:
+    try:
+        version = date.fromisoformat(path.stem)
+    except ValueError:
+        raise PolicyFileError(f"{path}: the file's name must be the first day in force, like 2025-11-20.yaml") from None
+    written = read_text(path)
+    if not isinstance(written, dict) or "version" in written:
+        raise PolicyFileError(f"{path}: expected a mapping without `version`: the file's name is the version")
+    policy = CompiledPolicy(decode(path, {**written, "version": version.isoformat()}, Policy))
+    _check_names(path, policy, value_sets, tests)
+    return policy
+
+
+def _check_names(
+    path: Path, policy: CompiledPolicy, value_sets: Mapping[str, ValueSet], tests: Mapping[str, str]
+) -> None:
+    source = policy.source
+    if path.parent.name != source.drug or path.parent.parent.name != source.policy.lower():
+        raise PolicyFileError(f"{path}: lies in another folder than its `policy` and `drug` say")
+    _refuse(path, "value set", policy.sets, value_sets)
+    _refuse(path, "test", policy.tests, tests)
+    questions = {question.id for question in source.questions}
+    asked = {linkid for criterion in source.criteria for linkid in criterion.questions}
+    asked |= {statement.question for statement in policy.statements if isinstance(statement, AnswerTo)}
+    _refuse(path, "question", asked, questions)
+    answered = {question.test for question in source.questions if question.test}
+    answered |= {test for question in source.questions for word in question.words.values() for test in word}
+    _refuse(path, "test", answered, tests)
+    earlier: set[str] = set()
+    for criterion in source.criteria:
+        if criterion.id in earlier:
+            raise PolicyFileError(f"{path}: criterion {criterion.id} is written twice")
+        for statement in statements_of(criterion):
+            if isinstance(statement, CriterionIs) and statement.met not in earlier:
+                raise PolicyFileError(f"{path}: criterion {criterion.id} looks at {statement.met}, which comes later")
+        earlier.add(criterion.id)
+
+
+def _refuse(path: Path, what: str, named: Iterable[str], known: Iterable[str]) -> None:
+    unknown = sorted(set(named) - set(known))
+    if unknown:
+        raise PolicyFileError(f"{path}: unknown {what} {unknown[0]!r}; known: {', '.join(sorted(known))}")

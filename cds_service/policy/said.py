@@ -1,0 +1,114 @@
+"""What an expression says of a record: a truth, why it is unknown, the facts behind it, and what would settle it."""
+
+from typing import Any
+
+from msgspec import Struct
+
+from cds_service.policy.reasons import Reason
+from cds_service.policy.truth import Truth
+
+# Anything with a `reference` and a `display` (see facts.py).
+Fact = Any
+
+
+class Said(Struct, frozen=True):
+    """One expression's word on one record."""
+
+    truth: Truth
+    reason: Reason | None = None  # set exactly when truth is UNKNOWN
+    facts: tuple[Fact, ...] = ()
+    needed: tuple[str, ...] = ()  # what would settle it, in words for a prescriber
+    tests: tuple[str, ...] = ()  # tests whose result would settle it
+    remarks: tuple[str, ...] = ()  # what a reader should know besides
+
+
+# Reasons that mean "nothing that counts was found": they prove nothing, and hide nothing.
+SILENT = frozenset({Reason.NOT_RECORDED, Reason.STALE})
+
+# In an `all`, the reason that the prescriber can do most about comes first; the outcome of an order follows it.
+_ALL_ORDER = {
+    Reason.PRELIMINARY: 0,
+    Reason.UNIT_UNKNOWN: 0,
+    Reason.IMPLAUSIBLE: 0,
+    Reason.INCONCLUSIVE: 0,
+    Reason.ATTESTED_ONLY: 0,
+    Reason.STALE: 0,
+    Reason.NOT_RECORDED: 1,
+    Reason.NOT_RETRIEVED: 2,
+    Reason.REVIEW: 3,
+}
+# In an `any`, the reason nearest to an answer comes first.
+_ANY_ORDER = {
+    Reason.REVIEW: 0,
+    Reason.NOT_RETRIEVED: 1,
+    Reason.PRELIMINARY: 2,
+    Reason.UNIT_UNKNOWN: 3,
+    Reason.IMPLAUSIBLE: 4,
+    Reason.INCONCLUSIVE: 5,
+    Reason.ATTESTED_ONLY: 6,
+    Reason.STALE: 7,
+    Reason.NOT_RECORDED: 8,
+}
+
+MET, UNKNOWN, NOT_MET = Truth.MET, Truth.UNKNOWN, Truth.NOT_MET
+
+
+def unknown(reason: Reason, facts: tuple[Fact, ...] = (), needed: tuple[str, ...] = ()) -> Said:
+    """An UNKNOWN for this reason."""
+    return Said(UNKNOWN, reason, facts, needed)
+
+
+def silent(said: Said) -> bool:
+    """True when it shows nothing either way: NOT_MET, or unknown because nothing that counts was found."""
+    return said.truth is NOT_MET or (said.truth is UNKNOWN and said.reason in SILENT)
+
+
+def _gathered(truth: Truth, parts: list[Said], reason: Reason | None = None, asking: list[Said] | None = None) -> Said:
+    asked = asking or []
+    return Said(
+        truth,
+        reason,
+        tuple(dict.fromkeys(fact for part in parts for fact in part.facts)) if len(parts) > 1 else parts[0].facts,
+        tuple(dict.fromkeys(text for part in asked for text in part.needed)),
+        tuple(dict.fromkeys(test for part in asked for test in part.tests)),
+        tuple(dict.fromkeys(text for part in parts for text in part.remarks)),
+    )
+
+
+def every(parts: list[Said]) -> Said:
+    """`all`: the least truth; the facts that make it so."""
+    worst = min(part.truth for part in parts)
+    if worst is MET:
+        return _gathered(MET, parts)
+    if worst is NOT_MET:
+        return _gathered(NOT_MET, [part for part in parts if part.truth is NOT_MET])
+    open_parts = [part for part in parts if part.truth is UNKNOWN]
+    reason = min((part.reason for part in open_parts if part.reason), key=_ALL_ORDER.__getitem__)
+    return _gathered(UNKNOWN, parts, reason, open_parts)
+
+
+def some(parts: list[Said]) -> Said:
+    """`any`: the greatest truth. Open: every way to settle it is named, and the tests of the first are offered."""
+    best = max(part.truth for part in parts)
+    if best is not UNKNOWN:
+        return _gathered(best, [part for part in parts if part.truth is best])
+    open_parts = [part for part in parts if part.truth is UNKNOWN]
+    reason = min((part.reason for part in open_parts if part.reason), key=_ANY_ORDER.__getitem__)
+    said = _gathered(UNKNOWN, [part for part in parts if part.facts] or open_parts, reason, open_parts)
+    ways = [" and ".join(part.needed) for part in open_parts if part.needed]
+    needed = (" or ".join(dict.fromkeys(ways)),) if ways else ()
+    return Said(UNKNOWN, reason, said.facts, needed, open_parts[0].tests, said.remarks)
+
+
+def told_by(parts: list[Said]) -> Said:
+    """Several sources of one fact: a yes or a plain no of any of them counts, and a yes beside a no is for review."""
+    yes = [part for part in parts if part.truth is MET]
+    no = [part for part in parts if part.truth is NOT_MET]
+    if yes and no:
+        return _gathered(UNKNOWN, yes + no, Reason.REVIEW)
+    if yes:
+        return _gathered(MET, yes)
+    doubtful = [part for part in parts if part.truth is UNKNOWN and part.reason not in SILENT]
+    if no and not doubtful:
+        return _gathered(NOT_MET, no)
+    return some([part for part in parts if part.truth is UNKNOWN] if no else parts)
