@@ -183,7 +183,7 @@ def _facts(chart: CaseChart, day: date, policy: CompiledPolicy) -> Facts:
         value = getattr(chart, name)
         return default if value is UNSET else value
 
-    birth = given("birth", "")
+    birth, deceased = given("birth", ""), given("deceased", "no") == "yes"
     plan_sets, roster = given("coverage", NO_NAMES), given("roster", ())
     results = {
         test: tuple(sorted((_result(test, i, r) for i, r in enumerate(rows)), key=_newest, reverse=True))
@@ -195,7 +195,7 @@ def _facts(chart: CaseChart, day: date, policy: CompiledPolicy) -> Facts:
     return Facts(
         day=day,
         order=Order("MedicationRequest/order", frozenset(policy.source.applies_to), policy.source.name, refills, doses),
-        person=Person("Patient/p", _span(birth), given("deceased", "no") == "yes", f"born {birth}") if birth else None,
+        person=Person("Patient/p", _span(birth), deceased, f"born {birth}") if birth or deceased else None,
         plan=Plan("Coverage/c", plan_sets, "Coverage", roster) if plan_sets or roster else None,
         results=results,
         diagnoses=tuple(

@@ -1,11 +1,11 @@
 """The kinds of statement that a policy file may make of a record: a small closed set, one frozen class each.
 
-`all`, `any`, `told_by`, `not` and `if … then … else` compose them. Each `say(facts, earlier)` is pure and answers with a
-`Said`. `earlier` holds the findings of the criteria before this one, by paragraph number.
+`all`, `any`, `told_by`, `not` and `if … then … else` compose them. Each `say(facts, earlier)` is pure and answers with
+a `Said`. `earlier` holds the findings of the criteria before this one, by paragraph number.
 """
 
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Literal, Protocol
 
 from msgspec import Struct, field
@@ -42,17 +42,20 @@ _NOT_RETRIEVED = unknown(Reason.NOT_RETRIEVED)
 
 
 class Age(Struct, frozen=True, forbid_unknown_fields=True):
-    """The patient has reached `at_least` years on the evaluation date; a partial birth date counts when every day of it does."""
+    """The patient has reached `at_least` years on the evaluation date.
+
+    A partial birth date counts when every day of it does.
+    """
 
     at_least: int
 
     def say(self, facts: Facts, earlier: Earlier) -> Said:
         person = facts.person
-        if person is None or person.birth is None:
-            missing = person is None and "patient" in facts.unread
-            return unknown(Reason.NOT_RETRIEVED if missing else Reason.NOT_RECORDED, (), ("The date of birth",))
-        if person.deceased:
+        if person is not None and person.deceased:
             return unknown(Reason.REVIEW, (person,))
+        if person is None or person.birth is None:
+            missing = "patient" in facts.unread
+            return unknown(Reason.NOT_RETRIEVED if missing else Reason.NOT_RECORDED, (), ("The date of birth",))
         latest_birth = months_before(facts.day, 12 * self.at_least)
         if person.birth.last <= latest_birth:
             return Said(MET, None, (person,))
@@ -147,6 +150,11 @@ class AnswerTo(Struct, frozen=True, forbid_unknown_fields=True):
     at_least: int | None = None
     below: int | None = None
     given: YesNo = "no"
+
+    def __post_init__(self) -> None:
+        given = [part is not None for part in (self.is_, self.at_least, self.below)]
+        if sum(given) + (self.given == "yes") != 1:
+            raise ValueError("an answer needs exactly one of is, at_least, below, given")
 
     def say(self, facts: Facts, earlier: Earlier) -> Said:
         answer = facts.answers.get(self.question)
@@ -249,7 +257,7 @@ class CriterionIs(Struct, frozen=True, forbid_unknown_fields=True):
 
     def say(self, facts: Facts, earlier: Earlier) -> Said:
         said = earlier[self.met]
-        return said if said.truth is MET else unknown(said.reason or Reason.NOT_RECORDED)
+        return unknown(said.reason or Reason.NOT_RECORDED) if said.truth is UNKNOWN else said
 
 
 class RefillsAtMost(Struct, frozen=True, forbid_unknown_fields=True):
@@ -301,7 +309,7 @@ class DosePerKg(Struct, frozen=True, forbid_unknown_fields=True):
             ):
                 total = labelled * value.low
                 if dose.unit == "vial":
-                    fits = low == -(-total // self.vial_ml)
+                    fits = low == (total / self.vial_ml).to_integral_value(ROUND_CEILING)
                 else:
                     fits = abs(low - total) * 100 <= total * self.tolerance_percent
                 return Said(MET if fits else NOT_MET, None, (facts.order, weight))
@@ -333,7 +341,16 @@ class ToldBy(Struct, frozen=True):
     parts: tuple[Statement, ...]
 
     def say(self, facts: Facts, earlier: Earlier) -> Said:
-        return told_by([part.say(facts, earlier) for part in self.parts])
+        said = [part.say(facts, earlier) for part in self.parts]
+        denying = [heard for heard, part in zip(said, self.parts, strict=True) if _may_deny(part)]
+        return told_by(said, [heard for heard in denying if heard.reason is Reason.NOT_RETRIEVED])
+
+
+def _may_deny(part: Statement) -> bool:
+    """True when it can say a plain no: a chart without a diagnosis, drug or clinician is only silent."""
+    if isinstance(part, NoteThat):
+        return bool(part.denies)
+    return not isinstance(part, DiagnosisOf | TreatmentWith | ClinicianOf)
 
 
 class Not(Struct, frozen=True):
@@ -360,7 +377,7 @@ class IfThen(Struct, frozen=True):
         if condition.truth is NOT_MET or condition.reason in SILENT:
             return self.otherwise.say(facts, earlier) if self.otherwise else Said(MET)
         branches = [self.then.say(facts, earlier), self.otherwise.say(facts, earlier) if self.otherwise else Said(MET)]
-        if branches[0].truth is branches[1].truth is MET:
+        if branches[0].truth is branches[1].truth and branches[0].truth is not UNKNOWN:
             return branches[0]
         return every([condition, *branches]) if min(b.truth for b in branches) is UNKNOWN else condition
 

@@ -32,7 +32,7 @@ def day_span(day: date) -> Span:
 
 
 def months_before(day: date, months: int) -> date:
-    """The same day of the month `months` earlier; the month's last day where it has no such day (31 May, 3 → 28 Feb)."""
+    """The same day of the month `months` earlier; the month's last where it has no such day (31 May, 3 → 28 Feb)."""
     index = day.year * 12 + day.month - 1 - months
     year, month = divmod(index, 12)
     return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))

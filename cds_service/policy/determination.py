@@ -66,7 +66,10 @@ def determine(policy: CompiledPolicy, facts: Facts) -> Determination:
     said: dict[str, Said] = {}
     findings = tuple(_finding(criterion, facts, said) for criterion in policy.criteria)
     notes += [note.text for note in policy.notes if note.when.say(facts, said).truth is MET]
-    return _determination(policy, facts, outcome_of(findings), findings, notes, line)
+    outcome = outcome_of(findings)
+    if line is None and "coverage" in facts.unread and outcome in (Outcome.CRITERIA_MET, Outcome.NEEDS_REVIEW):
+        outcome = Outcome.UNDETERMINED  # the plan was not read: the policy may not apply
+    return _determination(policy, facts, outcome, findings, notes, line)
 
 
 def _determination(

@@ -3,7 +3,7 @@
     value: {test: platelets, at_least: 50, within_months: 3}
     needed: A platelet count on or after {since}
 
-`needed` may name `{since}` (first day of the statement's own window) and `{today}`.
+`needed` may name `{since}` (first day of the statement's window, the widest where it has several) and `{today}`.
 """
 
 from datetime import date
@@ -71,8 +71,8 @@ class Expression(Struct, frozen=True, forbid_unknown_fields=True, rename={"if_":
         built = self._built()
         if self.needed is None:
             return built
-        months = getattr(built, "within_months", None)
-        return Needing(built, self.needed, months)
+        windows = [getattr(statement, "within_months", None) for statement in statements_in(self)]
+        return Needing(built, self.needed, max((months for months in windows if months is not None), default=None))
 
     def _built(self) -> Statement:
         for name, kind in _COMPOSED.items():

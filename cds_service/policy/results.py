@@ -40,6 +40,8 @@ def words_decision(wanted: str, reactive_counts: bool) -> Decision:
 
     def decide(result: Result) -> tuple[Truth, Reason | None]:
         word = result.word
+        if word is None and wanted == "reported" and result.value is not None:
+            return MET, None  # a titre without a word is a result too
         if word is None:
             return UNKNOWN, result.problem or Reason.INCONCLUSIVE
         if word is Word.INDETERMINATE:
@@ -65,6 +67,7 @@ def number_decision(compare: str, limit: Decimal, refutes: str) -> Decision:
     """
     flipped = compare in ("above", "at_least")
     below = compare in ("below", "at_least")
+    low = NOT_MET if flipped else MET
 
     def decide(result: Result) -> tuple[Truth, Reason | None]:
         value = result.value
@@ -79,8 +82,8 @@ def number_decision(compare: str, limit: Decimal, refutes: str) -> Decision:
             return UNKNOWN, Reason.INCONCLUSIVE
         if truth is NOT_MET and refutes == "untreated" and "untreated" not in result.flags:
             return UNKNOWN, None  # a level under replacement neither proves nor refutes
-        if truth is NOT_MET and "clumped" in result.flags:
-            return UNKNOWN, Reason.REVIEW
+        if truth is low and "clumped" in result.flags:
+            return UNKNOWN, Reason.REVIEW  # clumping makes a count too low, never too high
         return truth, None
 
     return decide
@@ -117,14 +120,18 @@ def weigh(facts: Facts, test: str, window: Window, picked: Picked, decide: Decis
     outside: list[Result] = []
     for result in past:
         dated = result.date
-        within = dated.first >= first and dated.last <= day if dated is not None else window.months is None
-        (inside if within else outside).append(result)
-    said = (_latest if picked == "latest" else _ever)(inside, decide)
+        within = dated is not None and dated.first >= first and dated.last <= day
+        (inside if within or window.months is None else outside).append(result)
+    if picked == "latest":
+        perhaps = [result for result in outside if result.date is not None and result.date.last >= first]
+        said = _latest(inside, perhaps, decide)
+    else:
+        said = _ever(inside, decide)
     if said is None:
         said = unknown(Reason.STALE, tuple(outside[:SHOWN])) if outside else _NOT_RECORDED
         if outside and all(result.stage is Stage.ORDERED for result in outside):
             said = unknown(Reason.NOT_RECORDED, tuple(outside[:SHOWN]))
-    if missed and (said.truth is UNKNOWN or (picked == "ever" and said.truth is NOT_MET)):
+    if missed and not (picked == "ever" and said.truth is MET and not said.facts[0].answer):
         said = unknown(Reason.NOT_RETRIEVED, said.facts)
     if future:
         said = Said(said.truth, said.reason, said.facts, said.needed, said.tests, _future_remarks(future))
@@ -136,8 +143,11 @@ _NOT_RECORDED = unknown(Reason.NOT_RECORDED)
 _NOT_RETRIEVED = unknown(Reason.NOT_RETRIEVED)
 
 
-def _latest(inside: list[Result], decide: Decision) -> Said | None:
-    """The newest final result decides; None when nothing inside the window says anything."""
+def _latest(inside: list[Result], perhaps: list[Result], decide: Decision) -> Said | None:
+    """The newest final result decides; None when nothing inside the window says anything.
+
+    `perhaps` are results whose partial date may lie inside the window: they prove nothing, but speak against.
+    """
     record = [result for result in inside if result.stage is Stage.FINAL and not result.answer]
     answers = [result for result in inside if result.answer]
     early = [result for result in inside if result.stage is Stage.PRELIMINARY]
@@ -152,7 +162,7 @@ def _latest(inside: list[Result], decide: Decision) -> Said | None:
         result, truth, reason = next((v for v in verdicts if v[1] is UNKNOWN), verdicts[0])
         against = [
             other
-            for other in early
+            for other in (*early, *perhaps)
             if _day_of(other) >= newest_day and truth is not UNKNOWN and _decided(other, decide)[0] is negation(truth)
         ] + [other for other in answers if truth is not UNKNOWN and _decided(other, decide)[0] is negation(truth)]
         if against:
@@ -161,8 +171,9 @@ def _latest(inside: list[Result], decide: Decision) -> Said | None:
     if answers:
         newest = answers[0]
         truth, reason = _decided(newest, decide)
-        if truth is not UNKNOWN and any(_decided(other, decide)[0] is negation(truth) for other in early):
-            return unknown(Reason.REVIEW, (newest, *early))
+        against = [other for other in (*early, *perhaps) if _decided(other, decide)[0] is negation(truth)]
+        if truth is not UNKNOWN and against:
+            return unknown(Reason.REVIEW, (newest, *against))
         if not newest.report:
             return unknown(Reason.ATTESTED_ONLY, (newest,))
         return Said(truth, reason or _INCONCLUSIVE[truth], (newest,))
@@ -173,39 +184,63 @@ def _latest(inside: list[Result], decide: Decision) -> Said | None:
 
 
 def _ever(inside: list[Result], decide: Decision) -> Said | None:
-    """MET when any final result is; NOT_MET when there are results and none is."""
+    """MET when any final result is; NOT_MET when there are results and none is. `inside` is newest first.
+
+    An answer stands for a result when its report is there. Against what the record has, it is for review.
+    """
     if not inside:
         return None
-    hits: list[Result] = []
-    misses: list[Result] = []
+    for_it: list[Result] = []
+    against: list[Result] = []
+    early: list[Result] = []  # preliminary, and for it
+    weak: list[Result] = []  # preliminary, and against it
     doubts: list[tuple[Reason, Result]] = []
     mute: list[Result] = []  # neither for nor against
     for result in inside:
         if result.stage is Stage.ORDERED:
             continue
         truth, reason = _decided(result, decide)
-        if truth is NOT_MET:
-            misses.append(result)
-        elif truth is UNKNOWN:
+        if truth is UNKNOWN:
             mute.append(result) if reason is None else doubts.append((reason, result))
-        elif not result.report:
-            doubts.append((Reason.ATTESTED_ONLY, result))
         elif result.stage is Stage.PRELIMINARY:
-            doubts.append((Reason.PRELIMINARY, result))
+            (early if truth is MET else weak).append(result)
         else:
-            hits.append(result)
-    if hits:
-        by_answer = all(hit.answer for hit in hits)
-        contrary = [result for result in misses if result.answer is not by_answer]
-        if contrary:
-            return unknown(Reason.REVIEW, (*hits[:SHOWN], *contrary[:SHOWN]))
-        return Said(MET, None, tuple(hits[:SHOWN]))
+            (for_it if truth is MET else against).append(result)
+    contrary = _contrary(for_it, against, early)
+    if contrary:
+        return unknown(Reason.REVIEW, contrary)
+    proven = [result for result in for_it if result.report]
+    if proven:
+        return Said(MET, None, tuple(sorted(proven, key=lambda result: result.answer)[:SHOWN]))
+    doubts += [(Reason.ATTESTED_ONLY, result) for result in for_it]
+    doubts += [(Reason.PRELIMINARY, result) for result in early]
     if doubts:
         return unknown(doubts[0][0], tuple(result for _, result in doubts[:SHOWN]))
-    if misses:
-        attested = all(not result.report for result in misses)
-        facts = tuple(misses[:SHOWN])
-        return unknown(Reason.ATTESTED_ONLY, facts) if attested else Said(NOT_MET, None, facts)
+    if against:
+        attested = all(not result.report for result in against)
+        shown = tuple(against[:SHOWN])
+        return unknown(Reason.ATTESTED_ONLY, shown) if attested else Said(NOT_MET, None, shown)
+    if weak:
+        return unknown(Reason.PRELIMINARY, tuple(weak[:SHOWN]))
     if mute:
         return unknown(Reason.INCONCLUSIVE, tuple(mute[:SHOWN]))
     return unknown(Reason.NOT_RECORDED, tuple(inside[:SHOWN]))
+
+
+def _contrary(for_it: list[Result], against: list[Result], early: list[Result]) -> tuple[Result, ...]:
+    """The results that contradict each other: an answer and the record, or a newer preliminary and a final one.
+
+    An answer tells of the newest result, so it is held against the newest of the record: a negative answer does not
+    contradict an old positive with a newer negative beside it.
+    """
+    record_for = [result for result in for_it if not result.answer]
+    record_against = [result for result in against if not result.answer]
+    if record_for:
+        newest_is_for = not record_against or _day_of(record_for[0]) >= _day_of(record_against[0])
+        denied = [result for result in against if result.answer] if newest_is_for else []
+        return (*record_for[:SHOWN], *denied) if denied else ()
+    if not record_against:
+        return ()
+    newer = [result for result in early if _day_of(result) >= _day_of(record_against[0])]
+    claims = [*for_it, *newer]
+    return (*claims, *record_against[:SHOWN]) if claims else ()

@@ -100,12 +100,18 @@ def some(parts: list[Said]) -> Said:
     return Said(UNKNOWN, reason, said.facts, needed, open_parts[0].tests, said.remarks)
 
 
-def told_by(parts: list[Said]) -> Said:
-    """Several sources of one fact: a yes or a plain no of any of them counts, and a yes beside a no is for review."""
+def told_by(parts: list[Said], unheard: list[Said]) -> Said:
+    """Several sources of one fact: a yes or a plain no of any of them counts, and a yes beside a no is for review.
+
+    `unheard` are the parts that were not read and might have said no.
+    """
     yes = [part for part in parts if part.truth is MET]
     no = [part for part in parts if part.truth is NOT_MET]
-    if yes and no:
-        return _gathered(UNKNOWN, yes + no, Reason.REVIEW)
+    torn = [part for part in parts if part.reason is Reason.REVIEW]
+    if yes and (no or torn):
+        return _gathered(UNKNOWN, yes + no + torn, Reason.REVIEW)
+    if yes and unheard:
+        return _gathered(UNKNOWN, yes, Reason.NOT_RETRIEVED)
     if yes:
         return _gathered(MET, yes)
     doubtful = [part for part in parts if part.truth is UNKNOWN and part.reason not in SILENT]

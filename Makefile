@@ -1,0 +1,44 @@
+# Each target sets up what it needs; only Python 3.11+ and make are asked for (test-fhir-server also wants Java 17 and Maven).
+PYTHON ?= python3
+BIN := .venv/bin
+PORT ?= 8080
+
+.PHONY: demo test lint format check bench test-fhir-server docs
+
+demo: .venv/ready
+	$(BIN)/cds-service demo --port $(PORT)
+
+test: .venv/ready-test
+	$(BIN)/python -m pytest -n auto
+
+lint: .venv/ready-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/cds-service policies check
+
+format: .venv/ready-test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: .venv/ready-test
+	$(BIN)/python -m docs.generate
+
+bench: .venv/ready-test
+	$(BIN)/python -m bench
+
+test-fhir-server: .venv/ready-test
+	tests/fhir_server/run.sh
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv .venv
+
+.venv/ready: .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+.venv/ready-test: .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,postgres,redis]'
+	touch $@

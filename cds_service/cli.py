@@ -1,0 +1,102 @@
+"""The commands: serve, evaluate, policies check, demo."""
+
+import os
+import sys
+from datetime import UTC, date, datetime
+from ipaddress import ip_address
+from pathlib import Path
+from typing import BinaryIO, NoReturn
+
+import click
+
+from cds_service.policy.documents import PolicyFileError
+from cds_service.settings import Settings, SettingsError, read_settings, unknown_settings
+
+
+@click.group()
+def main() -> None:
+    """Answers drug orders by a health plan's policies, from the chart."""
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65535))
+def serve(host: str, port: int) -> None:
+    """Run the service. Settings come from the environment (`CDS_*`)."""
+    from cds_service.server import run
+
+    settings = _settings(public_url=os.environ.get("CDS_PUBLIC_URL") or f"http://127.0.0.1:{port}")
+    if settings.auth == "off" and not settings.allow_insecure and not _is_loopback(host):
+        _stop("CDS_AUTH: off is only for loopback addresses; set CDS_ALLOW_INSECURE=1 to serve others without tokens")
+    run(settings, host, port)
+
+
+@main.command()
+@click.option("--bundle", required=True, type=click.File("rb"), help="a patient Bundle with a draft order; - for stdin")
+@click.option("--order", help="the id of the order, where the Bundle has several")
+@click.option("--json", "as_json", is_flag=True, help="for machines")
+@click.option("--day", help="judge as of this day (YYYY-MM-DD) instead of today")
+def evaluate(bundle: BinaryIO, order: str | None, as_json: bool, day: str | None) -> None:
+    """Judge the orders of one patient Bundle, without a server."""
+    from cds_service.evaluate import EvaluationError, evaluate_bundle
+
+    try:
+        judged_on = date.fromisoformat(day) if day else datetime.now(UTC).date()
+    except ValueError:
+        _stop(f"--day: expected YYYY-MM-DD, got {day!r}")
+    try:
+        click.echo(evaluate_bundle(bundle.read(), order, judged_on, as_json, _settings()))
+    except EvaluationError as error:
+        _stop(str(error))
+
+
+@main.group()
+def policies() -> None:
+    """The policies."""
+
+
+@policies.command()
+@click.option(
+    "--folder", type=click.Path(path_type=Path, exists=True, file_okay=False), help="default: the shipped ones"
+)
+def check(folder: Path | None) -> None:
+    """Check every policy file, and run its cases."""
+    from cds_service.check import check_policies
+
+    try:
+        report, sound = check_policies(folder)
+    except PolicyFileError as error:
+        _stop(str(error))
+    click.echo(report)
+    if not sound:
+        sys.exit(1)
+
+
+@main.command()
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65535))
+def demo(port: int) -> None:
+    """Run the service with an embedded demo EHR and fictitious patients."""
+    from cds_service.demo.run import run_demo
+
+    run_demo(port)
+
+
+def _settings(**overrides: object) -> Settings:
+    for warning in unknown_settings(os.environ):
+        click.echo(f"warning: {warning}", err=True)
+    try:
+        return read_settings(os.environ, **overrides)
+    except SettingsError as error:
+        _stop(str(error))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _stop(message: str) -> NoReturn:
+    click.echo(message, err=True)
+    sys.exit(2)

@@ -1,0 +1,57 @@
+"""`cds-service demo`: the service, the embedded demo EHR and its page in one process."""
+
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from flask import Flask, redirect
+from werkzeug.wrappers import Response
+
+from cds_service.app import create_app
+from cds_service.demo.page import demo_blueprint
+from cds_service.demo.server import fhir_blueprint
+from cds_service.demo.store import Store
+from cds_service.demo.stories import stories
+from cds_service.settings import Settings, read_settings
+
+HOST = "127.0.0.1"
+PAYER = "Example Health Plan"
+
+
+def demo_settings(port: int, data_dir: Path) -> Settings:
+    """Settings of the demo: no tokens, on this machine only, and the embedded store as the one FHIR server."""
+    public_url = f"http://{HOST}:{port}"
+    return read_settings(
+        {},
+        public_url=public_url,
+        auth="off",
+        fhir_servers=(f"{public_url}/demo/fhir",),
+        payer_label=PAYER,
+        data_dir=data_dir,
+        workers=1,  # the store lives in the process
+    )
+
+
+def demo_app(settings: Settings) -> Flask:
+    """The service with the demo EHR beside it."""
+    app = create_app(settings)
+    store = Store()
+    app.register_blueprint(fhir_blueprint(store))
+    app.register_blueprint(demo_blueprint(store, lambda: stories(datetime.now(UTC).date(), settings.public_url)))
+
+    @app.get("/")
+    def front() -> Response:
+        return redirect("/demo")
+
+    return app
+
+
+def run_demo(port: int) -> None:
+    """Serves the demo until stopped."""
+    from cds_service.server import serve
+
+    with tempfile.TemporaryDirectory(prefix="cds-demo-") as folder:
+        settings = demo_settings(port, Path(folder))
+        click.echo(f"Demo: {settings.public_url}/demo   (Ctrl-C to stop)")
+        serve(lambda: demo_app(settings), settings, HOST, port)

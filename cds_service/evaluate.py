@@ -1,0 +1,127 @@
+"""`cds-service evaluate`: one patient Bundle with a draft order, judged on the terminal.
+
+The Bundle is the whole record: what is not in it is not there.
+"""
+
+import textwrap
+import time
+from collections.abc import Iterable
+from datetime import date
+from typing import Any
+
+from msgspec.structs import replace
+
+from cds_service.app import build_service
+from cds_service.settings import Settings
+from fhir_mappings.needs import EVERYTHING
+from fhir_mappings.prefetch import ROW_OF
+from hooks.answer import Moment, answer
+from hooks.call import ORDER_TYPES, Call, DraftOrder
+from hooks.refusals import Refusal
+from hooks.wire import decode, encode
+
+WIDTH = 110
+
+
+class EvaluationError(ValueError):
+    """A Bundle that cannot be judged; the message says what is expected."""
+
+
+def evaluate_bundle(body: bytes, order_id: str | None, day: date, as_json: bool, settings: Settings) -> str:
+    """The answer as a table for a reviewer, or as JSON. Raises EvaluationError."""
+    try:
+        bundle = decode(body)
+        call = _call(bundle, order_id)
+        service = replace(build_service(settings), default_dialect="plain", server_for=lambda url, token: None)
+        response = answer(call, service, Moment(day, time.monotonic() + 60))
+    except Refusal as refusal:
+        raise EvaluationError(refusal.diagnostics) from None
+    found = [card["extension"]["drug-coverage.determination"] for card in response["cards"] if _is_guidance(card)]
+    if as_json:
+        return encode({"determinations": found, **response}).decode()
+    if not found:
+        names = ", ".join(draft.reference for draft in call.drafts)
+        return f"No drug policy covers {names}."
+    cards = [card for card in response["cards"] if _is_guidance(card)]
+    return "\n\n".join(_table(said, card) for said, card in zip(found, cards, strict=True))
+
+
+def _is_guidance(card: dict[str, Any]) -> bool:
+    return "drug-coverage.determination" in card["extension"]
+
+
+def _call(bundle: Any, order_id: str | None) -> Call:
+    if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle":
+        raise EvaluationError("expected a FHIR Bundle")
+    entries = bundle.get("entry")
+    if not isinstance(entries, list):
+        raise EvaluationError("expected a Bundle with entries")
+    resources = [entry.get("resource") for entry in entries if isinstance(entry, dict)]
+    resources = [resource for resource in resources if isinstance(resource, dict)]
+    orders = [resource for resource in resources if _is_wanted(resource, order_id)]
+    if not orders:
+        wanted = f"an order with the id {order_id}" if order_id else "an order with status draft"
+        raise EvaluationError(f"expected {wanted} in the Bundle ({', '.join(sorted(ORDER_TYPES))})")
+    patient_id = _patient_id(resources)
+    return Call(
+        hook="order-sign",
+        instance="evaluate",
+        patient_id=patient_id,
+        user=_user(orders),
+        encounter_id="",
+        fhir_server="",
+        token="",
+        drafts=tuple(DraftOrder(f"{o['resourceType']}/{o.get('id', 'order')}", o, encode(o)) for o in orders),
+        prefetch=_whole_record(resource for resource in resources if resource not in orders),
+        configuration={},
+        requested_version="",
+    )
+
+
+def _is_wanted(resource: dict[str, Any], order_id: str | None) -> bool:
+    if resource.get("resourceType") not in ORDER_TYPES:
+        return False
+    return resource.get("id") == order_id if order_id else resource.get("status") == "draft"
+
+
+def _patient_id(resources: list[dict[str, Any]]) -> str:
+    ids = [resource.get("id") for resource in resources if resource.get("resourceType") == "Patient"]
+    if len(ids) != 1 or not isinstance(ids[0], str):
+        raise EvaluationError(f"expected one Patient with an id in the Bundle, found {len(ids)}")
+    return ids[0]
+
+
+def _user(orders: list[dict[str, Any]]) -> str:
+    requester = orders[0].get("requester")
+    reference = requester.get("reference") if isinstance(requester, dict) else None
+    return reference if isinstance(reference, str) else ""
+
+
+def _whole_record(resources: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """The resources under the prefetch keys of their types, an empty Bundle where there is none."""
+    by_type: dict[str, list[dict[str, Any]]] = {kind: [] for kind in EVERYTHING}
+    for resource in resources:
+        by_type.setdefault(str(resource.get("resourceType")), []).append(resource)
+    return {
+        ROW_OF[kind].key: {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": r} for r in found]}
+        for kind, found in by_type.items()
+        if kind in ROW_OF
+    }
+
+
+def _table(said: dict[str, Any], card: dict[str, Any]) -> str:
+    head = f"{said['policy']} {said['drug']}, version {said['policyVersion']}, order {said['order']}"
+    lines = [head, f"as of {said['evaluatedOn']}: {said['outcome']}", card["summary"], ""]
+    for criterion in said["criteria"]:
+        status = criterion["status"] + (f" ({criterion['reason']})" if "reason" in criterion else "")
+        lines.append(f"{criterion['id']:>4}  {status:<24}  {criterion['label']}")
+        for fact in criterion["evidence"]:
+            lines += _wrapped(f"{fact['display']} [{fact['reference']}]")
+        if "needed" in criterion:
+            lines += _wrapped(f"needed: {criterion['needed']}")
+    return "\n".join(lines)
+
+
+def _wrapped(text: str) -> list[str]:
+    indent = " " * 32
+    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent + "  ")

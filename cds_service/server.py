@@ -1,0 +1,54 @@
+"""The production server: gunicorn on one process tree, the application built in each worker after the fork."""
+
+import gc
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+
+from cds_service.app import create_app
+from cds_service.settings import Settings
+
+
+def run(settings: Settings, host: str, port: int) -> None:
+    """Serves until told to stop; SIGTERM finishes what is under way."""
+    serve(lambda: create_app(settings), settings, host, port)
+
+
+def serve(build: Callable[[], Flask], settings: Settings, host: str, port: int) -> None:
+    """Serves the application that `build` makes in each worker."""
+    _Server(build, settings, host, port).run()
+
+
+class _Server(BaseApplication):  # type: ignore[misc]
+    def __init__(self, build: Callable[[], Flask], settings: Settings, host: str, port: int) -> None:
+        self._build = build
+        self._options = {
+            "bind": f"{host}:{port}" if ":" not in host else f"[{host}]:{port}",
+            "worker_class": "gthread",
+            "workers": settings.workers,
+            "threads": settings.threads,
+            "graceful_timeout": 12,
+            "timeout": 60,
+            "keepalive": 15,
+            "worker_tmp_dir": None,
+            "proc_name": "cds-service",
+            "loglevel": "warning",
+            "post_worker_init": _tame_collector,
+        }
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in self._options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        return self._build()
+
+
+def _tame_collector(_: Any) -> None:
+    # What lives from start on is never garbage: leaving it out takes the long pauses out of the slowest answers.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)

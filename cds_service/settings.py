@@ -1,0 +1,101 @@
+"""Every setting of the service, from environment variables `CDS_*`. A test holds the README's table against it."""
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "CDS_"
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used; the message names it and says what is expected."""
+
+
+def _data_dir() -> Path:
+    return Path.home() / ".local" / "share" / "drug-coverage-cds"
+
+
+class Settings(BaseSettings):
+    """The settings, checked once at start."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+
+    public_url: str = Field("", description="base URL that clients see; used in links, canonicals and as JWT audience")
+    auth: Literal["required", "off"] = Field("required", description="whether every call must carry a client JWT")
+    allow_insecure: bool = Field(False, description="lets `CDS_AUTH=off` bind to other addresses than loopback")
+    trusted_clients: Path | None = Field(None, description="JSON file of the registered CDS clients")
+    fhir_servers: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="comma-separated FHIR base URLs that may be read when `CDS_AUTH=off`"
+    )
+    data_dir: Path = Field(default_factory=_data_dir, description="where the service keeps its files")
+    authorization: Literal["guidance", "issue"] = Field(
+        "guidance", description="`issue`: an authorization number is issued when every criterion is met"
+    )
+    default_dialect: Literal["2.2", "2.0.1", "plain"] = Field(
+        "2.2", description="how a caller that declares nothing is spoken to"
+    )
+    deadline_s: float = Field(4.0, gt=0, le=60, description="seconds for an answer, FHIR reads included")
+    payer_label: str = Field("Health plan", description="the payer's name as shown on cards")
+    policies_dir: Path | None = Field(None, description="folder of the policies; the ones shipped by default")
+    max_body_bytes: int = Field(16 * 1024 * 1024, gt=0, description="largest body that is read")
+    workers: int = Field(2, ge=1, le=64, description="server processes")
+    threads: int = Field(32, ge=1, le=256, description="calls under way at once in each process")
+
+    @field_validator("fhir_servers", mode="before")
+    @classmethod
+    def _split(cls, given: object) -> object:
+        if not isinstance(given, str):
+            return given
+        return tuple(part.strip().rstrip("/") for part in given.split(",") if part.strip())
+
+    @field_validator("fhir_servers")
+    @classmethod
+    def _bases(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        for base in given:
+            _check_url(base)
+        return given
+
+    @field_validator("public_url")
+    @classmethod
+    def _public(cls, given: str) -> str:
+        if given:
+            _check_url(given)
+        return given.rstrip("/")
+
+
+def _check_url(given: str) -> None:
+    parts = urlsplit(given)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise ValueError("expected an absolute http or https URL without user, query or fragment")
+
+
+def read_settings(environment: Mapping[str, str], **overrides: Any) -> Settings:
+    """The settings in `environment`, with `overrides` by field name above them. Raises SettingsError."""
+    given = {
+        name: environment[variable] for name in Settings.model_fields if (variable := _variable(name)) in environment
+    }
+    try:
+        return Settings.model_validate({**given, **overrides})
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        name = _variable(str(first["loc"][0])) if first["loc"] else PREFIX
+        raise SettingsError(f"{name}: {first['msg']}") from None
+
+
+def unknown_settings(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """A warning for each `CDS_*` name that is not a setting, with the nearest known one."""
+    known = [_variable(name) for name in Settings.model_fields]
+    warnings = []
+    for name in sorted(name for name in environment if name.startswith(PREFIX) and name not in known):
+        near = difflib.get_close_matches(name, known, n=1)
+        warnings.append(f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
+    return tuple(warnings)
+
+
+def _variable(field: str) -> str:
+    return PREFIX + field.upper()

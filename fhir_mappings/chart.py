@@ -1,0 +1,145 @@
+"""The one way from a hook call to facts: `gather`. Prefetch first, then one parallel round of reads, then the mappings.
+
+`gather` is `collect`, which does all the reading, and `chart_of` for each order, which does none.
+"""
+
+from collections.abc import Mapping
+from datetime import date
+
+from msgspec import Struct
+
+from cds_service.policy.dates import day_span
+from cds_service.policy.facts import NO_NAMES, Facts, Result
+from fhir_mappings.client import Failure
+from fhir_mappings.codes import CodeIndex
+from fhir_mappings.condition import read_conditions, read_reasons
+from fhir_mappings.coverage import CoverageChoice, choose_coverage
+from fhir_mappings.diagnostic_report import read_report
+from fhir_mappings.document import read_notes
+from fhir_mappings.labs import LabTable
+from fhir_mappings.medication import read_treatments
+from fhir_mappings.observation import read_observation
+from fhir_mappings.order import read_order, unread_product
+from fhir_mappings.patient import read_patient
+from fhir_mappings.practitioner import read_clinicians
+from fhir_mappings.prefetch import read_prefetch
+from fhir_mappings.questionnaire_response import read_answers
+from fhir_mappings.reads import Asked, Needs, Reader, Reads, Wanted, users
+from fhir_mappings.record import Record
+from fhir_mappings.references import Json, word
+from fhir_mappings.servers import Server, base_of
+
+__all__ = ["Asked", "Chart", "Needs", "Vocabulary", "Wanted", "chart_of", "collect", "gather"]
+
+
+class Vocabulary(Struct, frozen=True):
+    """By what codes, words and units the record is understood, and where the plan's own forms live."""
+
+    codes: CodeIndex
+    labs: LabTable
+    public_url: str  # CDS_PUBLIC_URL
+
+
+class Chart(Struct, frozen=True):
+    """What is known for one order: the facts, and beside them what only the answer's form needs."""
+
+    facts: Facts
+    coverage: CoverageChoice
+    patient: Json | None  # as it came
+    quantities: Mapping[str, Json]  # linkId → Quantity of an answer as it came, with its unit
+    ordered: tuple[Json, ...]  # active ServiceRequests of this patient as they came
+    broken: Mapping[str, tuple[str, ...]]  # source → references of what could not be read
+    failures: Mapping[str, Failure]  # what was asked of the server → why it is not there
+
+
+def gather(
+    needs: Needs,
+    asked: Asked,
+    vocabulary: Vocabulary,
+    reader: Reader | None = None,
+    server: Server | None = None,
+    deadline: float = 0.0,
+) -> tuple[Chart, ...]:
+    """One chart for each of the call's orders, read by `deadline` (monotonic seconds).
+
+    Without `server`, which must be one that may be called, what the call did not send is unread.
+    """
+    record = collect(needs, asked, vocabulary, reader, server, deadline)
+    return tuple(chart_of(record, order, needs, asked, vocabulary) for order in asked.orders)
+
+
+def collect(
+    needs: Needs,
+    asked: Asked,
+    vocabulary: Vocabulary,
+    reader: Reader | None = None,
+    server: Server | None = None,
+    deadline: float = 0.0,
+) -> Record:
+    """Everything of this patient that was sent or could be read."""
+    prefetched = read_prefetch(asked.prefetch)
+    base = server.base if server is not None else base_of(asked.fhir_server)
+    record = Record(asked.patient_id, base, asked.drafts, prefetched)
+    Reads(needs, asked, record, prefetched, vocabulary.codes).complete(vocabulary.labs, reader, server, deadline)
+    return record
+
+
+def chart_of(
+    record: Record, order: Json, needs: Needs, asked: Asked, vocabulary: Vocabulary, day: date | None = None
+) -> Chart:
+    """The facts for one order, on `day` where it has another than the call."""
+    codes, on = vocabulary.codes, day or asked.day
+    read = read_order(order, record, codes)
+    coverage = choose_coverage(record, order, codes, day_span(on))
+    canonicals = [f"{vocabulary.public_url}/fhir/{name}" for name in needs.questionnaires]
+    answers = read_answers(record, canonicals, needs.together)
+    person = read_patient(record)
+    results = _results(record, needs, vocabulary.labs)
+    diagnoses = read_conditions(record, codes) + read_reasons(order, read.reference, record, codes)
+    treatments = read_treatments(record, codes)
+    clinicians = tuple(read_clinicians(record, order, users(asked), codes, day_span(on)))
+    notes = read_notes(record, codes)
+    unread = frozenset(record.unread | ({"order"} if unread_product(order, record) else NO_NAMES))
+    facts = Facts(
+        day=on,
+        order=read,
+        person=person,
+        plan=coverage.plan,
+        results=results,
+        diagnoses=diagnoses,
+        treatments=treatments,
+        clinicians=clinicians,
+        notes=notes,
+        answers=answers.by_link,
+        unread=unread,
+    )
+    return Chart(
+        facts,
+        coverage,
+        record.at(record.patient),
+        answers.quantities,
+        tuple(request for request in record.of("ServiceRequest") if word(request, "status") == "active"),
+        {source: tuple(dict.fromkeys(names)) for source, names in record.broken.items()},
+        dict(record.failures),
+    )
+
+
+def _results(record: Record, needs: Needs, labs: LabTable) -> dict[str, tuple[Result, ...]]:
+    """The results of the tests asked for, newest first; undated ones last."""
+    found: dict[str, list[Result]] = {test: [] for test in needs.tests}
+    for resource in record.of("Observation"):
+        for result in read_observation(resource, labs):
+            if result.test in found:
+                found[result.test].append(result)
+    for resource in record.of("DiagnosticReport"):
+        for result in read_report(resource, labs):
+            if result.test in found:
+                found[result.test].append(result)
+    for results in found.values():
+        results.sort(key=_age, reverse=True)
+    return {test: tuple(results) for test, results in found.items()}
+
+
+def _age(result: Result) -> tuple[date, str]:
+    """Newest first; of one day the order does not hang on how the results came."""
+    return (result.date.last if result.date is not None else date.min), result.reference

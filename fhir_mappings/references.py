@@ -1,0 +1,108 @@
+"""How FHIR resources name each other, and how to walk what they say without trusting its shape.
+
+Knows references, contained resources and labels. Knows no resource type's meaning. Whatever has the wrong type reads
+as absent, so that one bad member costs itself only; who must know the difference asks `readable`.
+"""
+
+import re
+from typing import Any
+
+from fhir_mappings.fhir_dates import date_text
+
+Json = dict[str, Any]  # as parsed, never changed here
+NOTHING: Json = {}
+
+# FHIR R4 datatypes, id; the optional tail is a versioned reference (references.html#literal).
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+_RELATIVE = re.compile(r"([A-Z][A-Za-z]{1,63}/[A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?")
+# Controls, zero-width and direction marks: chart text must not be able to rearrange a card.
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+LABEL_LENGTH = 120
+
+
+def is_id(text: object) -> bool:
+    """True when `text` is a FHIR id."""
+    return isinstance(text, str) and _ID.fullmatch(text) is not None
+
+
+def relative(reference: object, base: str | None = None) -> str | None:
+    """`Type/id` of a literal reference that is relative or absolute under `base`; None for every other."""
+    if not isinstance(reference, str):
+        return None
+    if base is not None and reference.startswith(base) and reference[len(base) : len(base) + 1] == "/":
+        reference = reference[len(base) + 1 :]
+    found = _RELATIVE.fullmatch(reference)
+    return found[1] if found else None
+
+
+def own_reference(resource: Json) -> str | None:
+    """`Type/id` of the resource itself; None when it has no usable id."""
+    kind, own_id = resource.get("resourceType"), resource.get("id")
+    return f"{kind}/{own_id}" if isinstance(kind, str) and is_id(own_id) else None
+
+
+def contained(resource: Json, reference: object) -> Json | None:
+    """The contained resource that `#id` names; None when there is none."""
+    if not isinstance(reference, str) or not reference.startswith("#"):
+        return None
+    return next((inner for inner in children(resource, "contained") if inner.get("id") == reference[1:]), None)
+
+
+def child(element: Json, name: str) -> Json:
+    """The member as an object; an empty one when it is absent or something else."""
+    found = element.get(name)
+    return found if isinstance(found, dict) else NOTHING
+
+
+def children(element: Json, name: str) -> list[Json]:
+    """The objects of the member's list; none when it is absent or something else."""
+    found = element.get(name)
+    return [member for member in found if isinstance(member, dict)] if isinstance(found, list) else []
+
+
+def word(element: Json, name: str) -> str:
+    """The member as text; empty when it is absent or something else."""
+    found = element.get(name)
+    return found if isinstance(found, str) else ""
+
+
+def readable(concept: object) -> bool:
+    """True when a CodeableConcept says something: a text, or a coding with a code or a display."""
+    if not isinstance(concept, dict):
+        return False
+    return bool(word(concept, "text").strip()) or any(
+        word(coding, "code") or word(coding, "display") for coding in children(concept, "coding")
+    )
+
+
+def plain(text: object, length: int = LABEL_LENGTH) -> str:
+    """Chart text fit for a card: no control characters, single spaces, at most `length` characters."""
+    if not isinstance(text, str):
+        return ""
+    cleaned = " ".join(_UNSEEN.sub(" ", text[: 8 * length]).split())
+    return cleaned if len(cleaned) <= length else cleaned[: length - 1].rstrip() + "…"
+
+
+def label(concept: Json) -> str:
+    """What a CodeableConcept is called: its text, else the first display, else the first code; may be empty."""
+    codings = children(concept, "coding")
+    said = word(concept, "text") or next((word(coding, "display") for coding in codings if word(coding, "display")), "")
+    return plain(said or next((word(coding, "code") for coding in codings if word(coding, "code")), ""))
+
+
+def label_with_code(concept: Json) -> str:
+    """The label with the first code behind it, `Hereditary factor IX deficiency (D67)`."""
+    name = label(concept)
+    code = plain(next((word(coding, "code") for coding in children(concept, "coding") if word(coding, "code")), ""), 40)
+    return f"{name} ({code})" if code and code not in name else name
+
+
+def with_date(name: str, verb: str, value: object) -> str:
+    """`name verb 2024-02-01`; without the date where the source has none."""
+    day = date_text(value)
+    return f"{name} {verb} {day}" if day else f"{name}, no date"
+
+
+def first_text(*candidates: str) -> str:
+    """The first candidate that is not empty; empty when all are."""
+    return next((candidate for candidate in candidates if candidate), "")

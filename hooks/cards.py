@@ -1,0 +1,105 @@
+"""The cards of an order hook: guidance, and the missing tests. Each is one CRD response type (CRD 2.2.1 "Cards")."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+from cds_service.policy.determination import Determination
+from cds_service.policy.reasons import Outcome, Status
+from hooks import wording
+from hooks.coverage_information import Dialect, Links
+
+_TOPICS = {
+    "2.2": "http://terminology.hl7.org/CodeSystem/cdshooks-card-type",
+    "plain": "http://terminology.hl7.org/CodeSystem/cdshooks-card-type",
+    "2.0.1": "http://hl7.org/fhir/us/davinci-crd/CodeSystem/temp",
+}
+OVERRIDE_SYSTEM = "urn:drug-coverage:override-reason"
+_OVERRIDES = (
+    ("done-elsewhere", "Done elsewhere, result to follow"),
+    ("already-ordered", "Already ordered"),
+    ("not-indicated", "Not indicated for this patient"),
+    ("urgent", "Urgent, cannot wait"),
+)
+
+
+def guidance_card(
+    said: Determination, links: Links, label: str, dialect: Dialect, assertion_id: str, caveats: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """The answer with every criterion: an External Reference to the policy page."""
+    calm = said.outcome in (Outcome.CRITERIA_MET, Outcome.POLICY_NOT_APPLICABLE)
+    page = links.policy_page(said)
+    return {
+        "uuid": str(uuid4()),
+        "summary": wording.summary(said),
+        "detail": wording.detail(said, caveats),
+        "indicator": "info" if calm else "warning",
+        "source": _source(label, dialect, "guideline", page),
+        "links": [{"label": f"{said.policy.policy}: {said.policy.name}", "url": page, "type": "absolute"}],
+        "extension": {
+            **_about(said.order, dialect),
+            "drug-coverage.determination": determination_extension(said, assertion_id),
+        },
+    }
+
+
+def missing_tests_card(
+    said: Determination, links: Links, label: str, dialect: Dialect, suggestions: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """One-click orders for the missing results: Identify Additional Orders."""
+    count = len(suggestions)
+    what = "1 test is missing" if count == 1 else f"{count} tests are missing"
+    names = "; ".join(suggestion["label"].removeprefix("Order: ") for suggestion in suggestions)
+    return {
+        "uuid": str(uuid4()),
+        "summary": f"{said.policy.name}: {what}, order {'it' if count == 1 else 'them'} here",
+        "detail": f"For {said.policy.name} the plan still needs: {names}. Each can be ordered with one click.",
+        "indicator": "info",
+        "source": _source(label, dialect, "guideline", links.policy_page(said)),
+        "suggestions": suggestions,
+        "selectionBehavior": "any",
+        "overrideReasons": [
+            {"code": code, "system": OVERRIDE_SYSTEM, "display": display} for code, display in _OVERRIDES
+        ],
+        "extension": _about(said.order, dialect),
+    }
+
+
+def _source(label: str, dialect: Dialect, topic: str, url: str) -> dict[str, Any]:
+    display = {"guideline": "Guideline"}[topic]
+    return {"label": label, "url": url, "topic": {"system": _TOPICS[dialect], "code": topic, "display": display}}
+
+
+def _about(order: str, dialect: Dialect) -> dict[str, Any]:
+    about: list[Any] = [order] if dialect == "2.0.1" else [{"reference": order}]
+    return {"davinci-crd.associated-resource": about}
+
+
+def determination_extension(said: Determination, assertion_id: str) -> dict[str, Any]:
+    """The determination, criterion by criterion, for machines."""
+    return {
+        "policy": said.policy.policy,
+        "policyVersion": said.policy.version.isoformat(),
+        "drug": said.policy.drug,
+        "order": said.order,
+        "evaluatedOn": said.day.isoformat(),
+        "outcome": said.outcome.value,
+        "assertionId": assertion_id,
+        "criteria": [_criterion(finding) for finding in said.findings],
+    }
+
+
+def _criterion(finding: Any) -> Mapping[str, Any]:
+    found: dict[str, Any] = {
+        "id": finding.id,
+        "label": finding.label,
+        "status": finding.status.value,
+        "kind": finding.kind,
+        "blocking": finding.blocking,
+        "evidence": [{"reference": fact.reference, "display": fact.display} for fact in finding.evidence],
+    }
+    if finding.reason is not None:
+        found["reason"] = finding.reason.value
+    if finding.needed and finding.status is Status.UNKNOWN:
+        found["needed"] = "; ".join(finding.needed)
+    return found

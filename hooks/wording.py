@@ -1,0 +1,170 @@
+"""The words of the guidance card, for a prescriber at order entry.
+
+The answer and what to do next come first, then what is missing, then every criterion with the fact that decided it.
+Markdown that also reads well as plain text; text from a chart is escaped.
+"""
+
+import re
+
+from cds_service.policy.determination import Determination, Evidence, Finding
+from cds_service.policy.reasons import Outcome, Reason, Status
+
+SUMMARY_LIMIT = 139  # CDS Hooks 2.0.1: a summary is shorter than 140 characters
+
+WHY = {
+    Reason.NOT_RECORDED: "not found in the chart",
+    Reason.STALE: "too old",
+    Reason.PRELIMINARY: "only a preliminary result",
+    Reason.UNIT_UNKNOWN: "the result's unit is missing or not known",
+    Reason.IMPLAUSIBLE: "the result's value cannot be right",
+    Reason.INCONCLUSIVE: "what is there does not decide it",
+    Reason.ATTESTED_ONLY: "stated on the form, the report is missing",
+    Reason.REVIEW: "the plan has to look at it",
+    Reason.NOT_RETRIEVED: "could not be read from the chart",
+}
+_STATUS = {
+    Status.MET: "Met",
+    Status.NOT_MET: "Not met",
+    Status.UNKNOWN: "Open",
+    Status.NOT_APPLICABLE: "Does not apply",
+}
+_SPECIAL = re.compile(r"([\\`*_\[\]<>|#~!&])")
+
+
+def escaped(text: str) -> str:
+    """`text` from a chart with everything that Markdown would read as markup made literal, and no bare links."""
+    return _SPECIAL.sub(r"\\\1", text).replace("://", ":\u200b//").replace("www.", "www\u200b.")
+
+
+def summary(said: Determination) -> str:
+    """The card's one line."""
+    name = said.policy.name
+    open_ones, failed = said.blocking(Status.UNKNOWN), said.blocking(Status.NOT_MET)
+    match said.outcome:
+        case Outcome.CRITERIA_MET:
+            text = f"{name}: the chart meets all of the plan's criteria"
+        case Outcome.CRITERIA_NOT_MET:
+            text = f"{name}: the chart does not meet {_counted(failed, 'of the plan’s criteria')}"
+            text = _with_labels(text, failed)
+        case Outcome.DOCUMENTATION_MISSING:
+            verb = "is" if len(open_ones) == 1 else "are"
+            text = _with_labels(f"{name}: {_counted(open_ones, 'of the plan’s criteria')} {verb} still open", open_ones)
+        case Outcome.UNDETERMINED:
+            text = f"{name}: no answer yet, part of the chart could not be read"
+        case Outcome.NEEDS_REVIEW:
+            text = _with_labels(f"{name}: the plan has to review {_counted(open_ones, 'point')}", open_ones)
+        case Outcome.POLICY_NOT_APPLICABLE:
+            text = f"{name}: this drug policy does not apply to the patient's plan ({said.line})"
+    return text if len(text) <= SUMMARY_LIMIT else text[: SUMMARY_LIMIT - 1].rstrip() + "…"
+
+
+def _counted(findings: tuple[Finding, ...], what: str) -> str:
+    count = len(findings)
+    if what == "point":
+        return "1 point" if count == 1 else f"{count} points"
+    return f"{count} {what}"
+
+
+def _with_labels(text: str, findings: tuple[Finding, ...]) -> str:
+    full = f"{text}: {'; '.join(finding.label for finding in findings)}"
+    return full if len(full) <= SUMMARY_LIMIT else text
+
+
+def detail(said: Determination, caveats: tuple[str, ...] = ()) -> str:
+    """The card's body. `caveats` are sentences about the call itself (coverage not confirmed, nothing recorded)."""
+    parts = [f"**{_answer(said)}** {_next_step(said)}".strip()]
+    parts += [f"*{escaped(text)}*" for text in (*caveats, *said.notes)]
+    failed = said.blocking(Status.NOT_MET)
+    if failed:
+        parts.append("**Not met**\n\n" + "\n".join(_failed_line(finding) for finding in failed))
+    missing = [f for f in said.blocking(Status.UNKNOWN) if f.reason not in (Reason.REVIEW, Reason.NOT_RETRIEVED)]
+    if missing:
+        parts.append("**Missing**\n\n" + "\n".join(_missing_line(finding) for finding in missing))
+    unread = [f for f in said.blocking(Status.UNKNOWN) if f.reason is Reason.NOT_RETRIEVED]
+    if unread:
+        parts.append("**Could not be read**\n\n" + "\n".join(f"- {finding.label}" for finding in unread))
+    reviewed = [f for f in said.blocking(Status.UNKNOWN) if f.reason is Reason.REVIEW]
+    if reviewed:
+        parts.append("**For the plan to review**\n\n" + "\n".join(_failed_line(finding) for finding in reviewed))
+    if said.findings:
+        parts.append("**Every criterion**\n\n" + "\n".join(_criterion_line(finding) for finding in said.findings))
+        attach = [f.attach for f in said.findings if f.attach and _answered(f)]
+        if attach:
+            parts.append(f"Attach to the request: {'; '.join(dict.fromkeys(attach))}.")
+    policy = said.policy
+    parts.append(f"{policy.policy}, version {policy.version.isoformat()}, judged as of {said.day.isoformat()}.")
+    return "\n\n".join(parts)
+
+
+def _answer(said: Determination) -> str:
+    name = said.policy.name
+    match said.outcome:
+        case Outcome.CRITERIA_MET:
+            return f"The chart meets all of the plan's criteria for {name}."
+        case Outcome.CRITERIA_NOT_MET:
+            return f"The chart does not meet the plan's criteria for {name}."
+        case Outcome.DOCUMENTATION_MISSING:
+            return f"Documentation for {name} is missing."
+        case Outcome.UNDETERMINED:
+            return f"The plan's criteria for {name} could not be judged: part of the chart could not be read."
+        case Outcome.NEEDS_REVIEW:
+            return f"The plan has to review the request for {name}."
+        case Outcome.POLICY_NOT_APPLICABLE:
+            return f"The plan's policy for {name} does not apply to this line of business ({said.line})."
+
+
+def _next_step(said: Determination) -> str:
+    match said.outcome:
+        case Outcome.CRITERIA_MET:
+            return "Nothing is missing. Send the prior authorization request if the patient's contract asks for one."
+        case Outcome.CRITERIA_NOT_MET:
+            return "Check the points below; if one is wrong, correct the chart and sign again. The plan decides."
+        case Outcome.DOCUMENTATION_MISSING:
+            return "Add what is listed below, then sign again."
+        case Outcome.UNDETERMINED:
+            return "Sign again in a few minutes. If it stays so, send the request with the documents."
+        case Outcome.NEEDS_REVIEW:
+            return "Send the request with the documents on the points below; nothing else is missing."
+        case Outcome.POLICY_NOT_APPLICABLE:
+            return "Ask the plan which rules apply."
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _missing_line(finding: Finding) -> str:
+    needed = "; ".join(_sentence(text) for text in finding.needed) or finding.label
+    why = f" ({WHY[finding.reason]})" if finding.reason is not None else ""
+    line = f"- **{finding.label}**{why}. Needed: {needed}."
+    if finding.evidence:
+        line += f" In the chart: {_shown(finding.evidence)}."
+    return line
+
+
+def _failed_line(finding: Finding) -> str:
+    line = f"- **{finding.label}**."
+    if finding.says:
+        line += f" {finding.says}"
+    if finding.evidence:
+        line += f" In the chart: {_shown(finding.evidence)}."
+    return line
+
+
+def _criterion_line(finding: Finding) -> str:
+    line = f"- {_STATUS[finding.status]}: {finding.label} ({finding.id})"
+    if finding.reason is not None:
+        line += f", {WHY[finding.reason]}"
+    if finding.evidence:
+        line += f". {_shown(finding.evidence)}"
+    if finding.remarks:
+        line += f". Note: {'; '.join(escaped(text) for text in finding.remarks)}"
+    return line
+
+
+def _shown(evidence: tuple[Evidence, ...]) -> str:
+    return "; ".join(escaped(fact.display) for fact in evidence)
+
+
+def _answered(finding: Finding) -> bool:
+    return any(fact.reference.startswith("QuestionnaireResponse/") for fact in finding.evidence)
