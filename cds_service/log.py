@@ -13,6 +13,7 @@ FIELDS = frozenset(
         "level",
         "timestamp",
         "kind",
+        "where",
         "hook",
         "hook_instance",
         "status",

@@ -1,7 +1,9 @@
 """The HTTP surface: discovery, the order hook, policy pages and health. Every refusal is an OperationOutcome."""
 
 import time
+import traceback
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -80,10 +82,16 @@ def service_blueprint(service: Service, settings: Settings) -> Blueprint:
 
     @routes.app_errorhandler(Exception)
     def unexpected(error: Exception) -> Response:
-        service.log.error("unexpected", kind=type(error).__name__)
+        service.log.error("unexpected", kind=type(error).__name__, where=_where(error))
         return _outcome(500, operation_outcome("exception", "the call could not be answered; nothing was decided"))
 
     return routes
+
+
+def _where(error: Exception) -> str:
+    """File and line of the fault, without its message: that may hold what the caller sent."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
 
 
 def _check_caller(settings: Settings) -> None:

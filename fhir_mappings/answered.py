@@ -6,6 +6,8 @@ from the items `<linkId>.date` and `<linkId>.report`, or from those of the item 
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from msgspec.structs import replace
+
 from cds_service.policy.dates import Span
 from cds_service.policy.facts import Answer, Result, Word
 from cds_service.policy.policy import Question
@@ -28,6 +30,26 @@ def answered_results(
         if (question.test or question.words) and question.id in answers
         for result in _results(question, answers, quantities, labs)
     )
+
+
+def in_the_words_of(questions: Iterable[Question], answers: Mapping[str, Answer]) -> Mapping[str, Answer]:
+    """The answers with the form's own words: what a response calls its items is not relied on."""
+    if not answers:
+        return answers
+    texts = {question.id: (question.text, question.options) for question in questions}
+    return {link: _worded(answer, *texts[link]) if link in texts else answer for link, answer in answers.items()}
+
+
+def _worded(answer: Answer, text: str, options: Mapping[str, str]) -> Answer:
+    value = answer.value
+    if isinstance(value, bool):
+        shown = "yes" if value else "no"
+    elif isinstance(value, str):
+        shown = options.get(value, value)
+    else:
+        shown = answer.shown
+    on = f" (form of {_shown(answer.authored)})" if answer.authored is not None else " (form without a date)"
+    return replace(answer, display=f"{text}{'' if text.endswith('?') else ':'} {shown}{on}")
 
 
 def _results(

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from cds_service.policy.compiled import CompiledPolicy
 from cds_service.policy.dates import months_before
 from cds_service.policy.facts import Facts, Result
-from fhir_mappings.answered import answered_results
+from fhir_mappings.answered import answered_results, in_the_words_of
 from fhir_mappings.chart import Asked, Chart, Needs, Wanted
 from fhir_mappings.labs import LabTable
 
@@ -63,7 +63,8 @@ def facts_for(policy: CompiledPolicy, chart: Chart, labs: LabTable) -> Facts:
     A resource that could not be read may hide a fact, so its source counts as not read.
     """
     facts = chart.facts
-    answered = answered_results(policy.source.questions, facts.answers, chart.quantities, labs)
+    answers = in_the_words_of(policy.source.questions, facts.answers)
+    answered = answered_results(policy.source.questions, answers, chart.quantities, labs)
     results = facts.results
     if answered:
         merged: dict[str, tuple[Result, ...]] = dict(results)
@@ -71,4 +72,4 @@ def facts_for(policy: CompiledPolicy, chart: Chart, labs: LabTable) -> Facts:
             merged[result.test] = (*merged.get(result.test, ()), result)
         results = merged
     unread = facts.unread | chart.broken.keys() if chart.broken else facts.unread
-    return replace(facts, results=results, unread=unread)
+    return replace(facts, answers=answers, results=results, unread=unread)

@@ -88,7 +88,7 @@ def _items(response: Json, record: Record) -> Iterator[tuple[str, Answer, Json |
         value, shown, quantity = found
         text = plain(word(item, "text"), 80) or link_id
         display = f"{text}: {shown}" + (f" (answered {said_on})" if said_on else "")
-        yield link_id, Answer(link_id, value, f"{reference}#{link_id}", display, authored), quantity
+        yield link_id, Answer(link_id, value, f"{reference}#{link_id}", display, authored, shown), quantity
 
 
 def _flat(element: Json, depth: int) -> Iterator[Json]:

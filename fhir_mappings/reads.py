@@ -15,6 +15,7 @@ from cds_service.policy.facts import Stage
 from fhir_mappings.client import Query, Reply
 from fhir_mappings.codes import CodeIndex
 from fhir_mappings.coverage import named_coverages, unresolved_payors
+from fhir_mappings.diagnostic_report import _IN_WORDS, _LIVER
 from fhir_mappings.labs import LabTable
 from fhir_mappings.medication import unresolved_medications
 from fhir_mappings.observation import read_observation
@@ -27,6 +28,8 @@ from fhir_mappings.servers import Server
 _ROUNDS = 4  # the first, and three hops: role → practitioner → their roles → organisation
 _ONE_BY_ONE = 3  # up to so many references of a type are read, more are searched by `_id`
 _AT_MOST = 60  # references of a type that are followed for one call
+_REPORTED = frozenset((*_IN_WORDS, *_LIVER))  # tests that a report may state by itself
+_URL_CHARACTERS = 6000  # of the codes in one search
 _SCAN = 200  # newest laboratory results that are looked through for tests without a common code
 
 
@@ -96,7 +99,8 @@ class Reads:
         """Reads what is missing into the record and marks what stays unread."""
         asks = [*self._searches(), *self._tests(labs)]
         if reader is None or server is None:
-            self._record.unread.update(ask.source for ask in asks if ask.source)
+            for ask in asks:
+                self._miss(ask.source, ask.query.path)
         else:
             for _ in range(_ROUNDS):
                 asks += self._references()
@@ -115,7 +119,7 @@ class Reads:
             if row.type not in self._needs.types or row.type == "Observation":
                 continue
             if state is State.FAILED:
-                self._record.unread.add(row.source)
+                self._miss(row.source, row.type)
             elif row.type == "Patient":
                 if self._record.at(self._record.patient) is None and state is not State.NOTHING:
                     yield _Ask(Query(self._record.patient), row.source)
@@ -149,10 +153,9 @@ class Reads:
             # A Bundle that was searched by code cannot hold what has no code to search by.
             if state is State.SUPPLIED and not (by_text and "Observation" in self._prefetched.filtered):
                 continue
-            tokens = labs.tokens(test)
             count = ("_count", str(wanted.count))
-            if tokens:
-                params = (patient, ("code", ",".join(tokens)), *newest, count)
+            for codes in _portions(labs.tokens(test)):
+                params = (patient, ("code", codes), *newest, count)
                 yield _Ask(Query("Observation", params, wanted.count), test_source(test), test, wanted)
             if by_text:
                 scan = True
@@ -221,9 +224,16 @@ class Reads:
                 continue
             whole = reply.failure is None and not reply.more
             if not whole and not (ask.wanted is not None and _decided(ask, reply, labs)):
-                self._record.unread.add(ask.source)
+                self._miss(ask.source, ask.query.path)
         if scan is not None and (scan.failure is not None or scan.more):
             self._mark_unscanned(labs)
+
+    def _miss(self, source: str, kind: str) -> None:
+        """Notes that this type was not, or not wholly, read."""
+        if source:
+            self._record.unread.add(source)
+        if kind == "DiagnosticReport":  # a report can hold a result that no Observation has
+            self._record.unread.update(test_source(test) for test in self._needs.tests if test in _REPORTED)
 
     def _mark_unscanned(self, labs: LabTable) -> None:
         """A test that only its name finds is unread when not all could be looked through and none was found."""
@@ -247,6 +257,20 @@ class Reads:
                     record.unread.add("clinicians")
         if not asked and self._prefetched.state("PractitionerRole") is State.ABSENT and any(self._roleless()):
             record.unread.add("clinicians")
+
+
+def _portions(tokens: Sequence[str]) -> Iterator[str]:
+    """The tokens in lists that fit into a URL: Jetty, Tomcat and nginx stop at a request line of 8 KiB."""
+    portion: list[str] = []
+    size = 0
+    for token in tokens:
+        if portion and size + len(token) > _URL_CHARACTERS:
+            yield ",".join(portion)
+            portion, size = [], 0
+        portion.append(token)
+        size += len(token) + 3  # the comma, and the bar that becomes %7C
+    if portion:
+        yield ",".join(portion)
 
 
 def users(asked: Asked) -> tuple[str, ...]:

@@ -44,9 +44,9 @@ class Record:
         self._patients.update(full_url for full_url, name in self._aliases.items() if name == self.patient)
         sent = [draft for draft in drafts if isinstance(draft, dict)]
         for draft in sent:
-            if draft.get("resourceType") in REQUESTS and (name := own_reference(draft)) is not None:
+            if word(draft, "resourceType") in REQUESTS and (name := own_reference(draft)) is not None:
                 self._drafts.add(name)
-        self.add_all(draft for draft in sent if draft.get("resourceType") not in REQUESTS)
+        self.add_all(draft for draft in sent if word(draft, "resourceType") not in REQUESTS)
         self.add_all(prefetched.resources)
         for kind, count in prefetched.broken.items():
             self.broken.setdefault(_source(ROW_OF[kind]), []).extend([kind] * count)

@@ -222,10 +222,9 @@ def _update(
     others = [raw for raw, found in zip(raws, extensions, strict=True) if found in kept]
     own = Raw(encode(to_extension(assertion, dialect)))
     members["extension"] = Raw(encode([*others, own]))
-    covered = assertion.covered.replace("-", " ")
     return {
         "type": "update",
-        "description": f"{service.label}: {covered}, {assertion.reasons[0].text}",
+        "description": f"{service.label}: {assertion.reasons[0].text}",
         "resource": members,
     }
 

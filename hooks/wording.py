@@ -28,12 +28,17 @@ _STATUS = {
     Status.UNKNOWN: "Open",
     Status.NOT_APPLICABLE: "Does not apply",
 }
-_SPECIAL = re.compile(r"([\\`*_\[\]<>|#~!&])")
+# What Markdown would read as markup within a line, and nothing else: a backslash is noise to who reads plain text.
+_MARKUP = re.compile(r"[\\`*\[]|(?<![^\W_])_|_(?![^\W_])|<(?=[A-Za-z/!?])|&(?=[A-Za-z#])|~(?=~)|\|")
+_LINK = re.compile(r"(?i)(://|\bwww\.|@(?=\w))")  # GitHub's Markdown makes links of bare addresses
+_POWER = re.compile(r"\b10\*(\d{1,2})(?=/)")
+_RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def escaped(text: str) -> str:
-    """`text` from a chart with everything that Markdown would read as markup made literal, and no bare links."""
-    return _SPECIAL.sub(r"\\\1", text).replace("://", ":\u200b//").replace("www.", "www\u200b.")
+    """`text` from a chart as literal Markdown: no markup, no bare links, and `10*9/L` as 10⁹/L."""
+    raised = _POWER.sub(lambda found: "10" + found[1].translate(_RAISED), text)
+    return _LINK.sub("\\1\u200b", _MARKUP.sub(r"\\\g<0>", raised))
 
 
 def summary(said: Determination) -> str:
@@ -163,7 +168,7 @@ def _criterion_line(finding: Finding) -> str:
 
 
 def _shown(evidence: tuple[Evidence, ...]) -> str:
-    return "; ".join(escaped(fact.display) for fact in evidence)
+    return "; ".join(dict.fromkeys(escaped(fact.display) for fact in evidence))
 
 
 def _answered(finding: Finding) -> bool:

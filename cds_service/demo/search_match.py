@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from cds_service.demo import search_dates
 from cds_service.demo.outcomes import Resource, invalid, not_supported
-from cds_service.demo.search_parameters import Kind, Parameter, all_values
+from cds_service.demo.search_parameters import Kind, Parameter, all_values, values
 
 MODIFIERS = {
     Kind.TOKEN: frozenset({"text", "not"}),
@@ -92,8 +92,8 @@ def _codings(value: Any) -> Iterator[tuple[str | None, str]]:
     elif isinstance(value, str):
         yield None, value
     elif isinstance(value, dict):
-        for coding in value.get("coding", [value]):
-            code = coding.get("code", coding.get("value"))
+        for coding in list(values(value, "coding")) if "coding" in value else [value]:
+            code = coding.get("code", coding.get("value")) if isinstance(coding, dict) else None
             if isinstance(code, str):
                 yield coding.get("system"), code
 
@@ -107,11 +107,7 @@ def _coding_is(system: str | None, code: str, wanted: str) -> bool:
 
 def _words(value: Any) -> Iterator[str]:
     if isinstance(value, dict):
-        texts = [
-            value.get("text"),
-            value.get("display"),
-            *(coding.get("display") for coding in value.get("coding", [])),
-        ]
+        texts = [value.get("text"), value.get("display"), *values(value, "coding.display")]
         yield from (text for text in texts if isinstance(text, str))
 
 

@@ -177,14 +177,15 @@ def _batch(store: Store, call: Call) -> Resource:
     entries = bundle.get("entry", [])
     if bundle.get("type") not in ("batch", "transaction") or not isinstance(entries, list):
         raise invalid("The base takes a Bundle of type batch.")
-    asked = [entry.get("request", {}) if isinstance(entry, dict) else {} for entry in entries]
+    entries = [entry if isinstance(entry, dict) else {} for entry in entries]
+    asked = [entry["request"] if isinstance(entry.get("request"), dict) else {} for entry in entries]
     if bundle["type"] == "transaction" and any(one.get("method") != "GET" for one in asked):
         raise not_supported("Writes are taken one by one or in a batch, not in a transaction.")
     answered = [_batched(store, call, entry, one) for entry, one in zip(entries, asked, strict=True)]
     return {"resourceType": "Bundle", "type": f"{bundle['type']}-response", "entry": answered}
 
 
-def _batched(store: Store, call: Call, entry: Any, asked: Mapping[str, Any]) -> Resource:
+def _batched(store: Store, call: Call, entry: Resource, asked: Mapping[str, Any]) -> Resource:
     path, _, query = str(asked.get("url", "")).removeprefix("/").partition("?")
     method = str(asked.get("method", ""))
     if method == "POST" and not path:

@@ -12,8 +12,8 @@ UNITS_PER_DOSE = 4000
 
 # drug → what it is given for, mL per kg, mL per vial, and the dose in words
 GENE_THERAPIES = {
-    "hemgenix": ("hemophilia-b", 2, 10, "2 × 10^13 genome copies per kg (2 mL/kg), one intravenous infusion"),
-    "roctavian": ("hemophilia-a", 3, 8, "6 × 10^13 vector genomes per kg (3 mL/kg), one intravenous infusion"),
+    "hemgenix": ("hemophilia-b", 2, 10, "2 × 10¹³ genome copies per kg (2 mL/kg), one intravenous infusion"),
+    "roctavian": ("hemophilia-a", 3, 8, "6 × 10¹³ vector genomes per kg (3 mL/kg), one intravenous infusion"),
 }
 _REPEATS = {"alprolix": (1, "once a week"), "advate": (3, "three times a week")}
 _FACTOR_BRAND = {"hemophilia-b": "alprolix", "hemophilia-a": "advate"}
@@ -142,7 +142,7 @@ def gene_therapy_order(chart: Chart, drug_name: str, weight: str, by_reference: 
     order = _draft(chart, drug_name, problem, dosage)
     order["dispenseRequest"] = {
         "numberOfRepeatsAllowed": 0,
-        "quantity": {"value": vials, "unit": "vial"},
+        "quantity": {"value": vials, "unit": "vials"},
         "performer": CENTER,
     }
     if by_reference:
@@ -161,7 +161,7 @@ def factor_order(chart: Chart, brand: str) -> Resource:
         "doseAndRate": [{"doseQuantity": _units()}],
     }
     order = _draft(chart, brand, "hemophilia-b", dosage)
-    order["dispenseRequest"] = {"numberOfRepeatsAllowed": 5, "quantity": {"value": 4, "unit": "kit"}}
+    order["dispenseRequest"] = {"numberOfRepeatsAllowed": 5, "quantity": {"value": 4, "unit": "kits"}}
     return order
 
 

@@ -146,10 +146,14 @@ def read_cases(path: Path) -> CaseFile:
     return file
 
 
+def facts_of(policy: CompiledPolicy, file: CaseFile, case: Case) -> Facts:
+    """The facts of a case's chart with its changes."""
+    return _facts(_changed(file.charts[case.chart], case), date.fromisoformat(case.day or file.day), policy)
+
+
 def run_case(policy: CompiledPolicy, file: CaseFile, case: Case) -> tuple[Determination, tuple[CaseFailure, ...]]:
     """The determination of a case, and where it differs from what is expected."""
-    facts = _facts(_changed(file.charts[case.chart], case), date.fromisoformat(case.day or file.day), policy)
-    said = determine(policy, facts)
+    said = determine(policy, facts_of(policy, file, case))
     by_id = {finding.id: finding for finding in said.findings}
     failures = [
         CaseFailure(case.name, f"{wanted_id}: expected {wanted}, found {_words(by_id.get(wanted_id))}")

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 from msgspec import Struct, field
 
 from cds_service.policy.dates import months_before
-from cds_service.policy.facts import NO_NAMES, Answer, Certainty, Facts, How, Interval, Names
+from cds_service.policy.facts import NO_NAMES, Answer, Certainty, Detail, Facts, How, Interval, Names
 from cds_service.policy.reasons import Reason
 from cds_service.policy.results import Decision, Picked, Window, number_decision, weigh, words_decision
 from cds_service.policy.said import MET, NOT_MET, SILENT, UNKNOWN, Fact, Said, every, some, told_by, unknown
@@ -269,7 +269,8 @@ class RefillsAtMost(Struct, frozen=True, forbid_unknown_fields=True):
         refills = facts.order.refills
         if refills is None:
             return _absent("order", facts)
-        return Said(MET if refills <= self.count else NOT_MET, None, (facts.order,))
+        shown = Detail(facts.order.reference, f"{refills} refill{'' if refills == 1 else 's'} on the order")
+        return Said(MET if refills <= self.count else NOT_MET, None, (shown,))
 
 
 class DosePerKg(Struct, frozen=True, forbid_unknown_fields=True):
@@ -293,11 +294,12 @@ class DosePerKg(Struct, frozen=True, forbid_unknown_fields=True):
 
     def _one(self, dose: Fact, facts: Facts) -> Said:
         low, high = dose.amount.low, dose.amount.high
+        ordered = Detail(facts.order.reference, f"{dose.display} on the order")
         labelled = self.amounts.get("mL" if dose.unit == "vial" else dose.unit)
         if labelled is None or high is None or low != high:
-            return unknown(Reason.NOT_RECORDED, (facts.order,), ("The dose",))
+            return unknown(Reason.NOT_RECORDED, (ordered,), ("The dose",))
         if dose.per_kg:
-            return Said(MET if low == labelled else NOT_MET, None, (facts.order,))
+            return Said(MET if low == labelled else NOT_MET, None, (ordered,))
         first = months_before(facts.day, self.weight_within_months)
         for weight in facts.results.get(self.weight_test, ()):
             value, dated = weight.value, weight.date
@@ -312,9 +314,9 @@ class DosePerKg(Struct, frozen=True, forbid_unknown_fields=True):
                     fits = low == (total / self.vial_ml).to_integral_value(ROUND_CEILING)
                 else:
                     fits = abs(low - total) * 100 <= total * self.tolerance_percent
-                return Said(MET if fits else NOT_MET, None, (facts.order, weight))
+                return Said(MET if fits else NOT_MET, None, (ordered, weight))
         reason = Reason.NOT_RETRIEVED if f"result/{self.weight_test}" in facts.unread else Reason.NOT_RECORDED
-        return unknown(reason, (facts.order,), ("The body weight",))
+        return unknown(reason, (ordered,), ("The body weight",))
 
 
 class AllOf(Struct, frozen=True):
@@ -364,7 +366,10 @@ class Not(Struct, frozen=True):
 
 
 class IfThen(Struct, frozen=True):
-    """Where the condition is shown, `then` decides; where it is not, `otherwise` does (nothing asked without one)."""
+    """Where the condition is shown, `then` decides; where it is not, `otherwise` does (nothing asked without one).
+
+    A condition that is open for more than silence leaves it open for the same reason, unless both ways agree.
+    """
 
     condition: Statement
     then: Statement
@@ -379,7 +384,10 @@ class IfThen(Struct, frozen=True):
         branches = [self.then.say(facts, earlier), self.otherwise.say(facts, earlier) if self.otherwise else Said(MET)]
         if branches[0].truth is branches[1].truth and branches[0].truth is not UNKNOWN:
             return branches[0]
-        return every([condition, *branches]) if min(b.truth for b in branches) is UNKNOWN else condition
+        if NOT_MET in (branch.truth for branch in branches):
+            return condition
+        said = every([condition, *branches])
+        return Said(UNKNOWN, condition.reason, said.facts, said.needed, said.tests, said.remarks)
 
 
 def _with_facts_first(said: Said, condition: Said) -> Said:

@@ -168,6 +168,7 @@ class Answer(Struct, frozen=True):
     reference: str  # QuestionnaireResponse/x#q.item
     display: str
     authored: Span | None
+    shown: str = ""  # the value as the form has it
 
 
 class Person(Struct, frozen=True):
@@ -194,6 +195,13 @@ class Dose(Struct, frozen=True):
     amount: Interval
     unit: str  # "vg", "mL", "vial", "treatment"
     per_kg: bool
+    display: str
+
+
+class Detail(Struct, frozen=True):
+    """One detail of a larger fact, with what it says."""
+
+    reference: str
     display: str
 
 

@@ -90,8 +90,10 @@ def every(parts: list[Said]) -> Said:
 def some(parts: list[Said]) -> Said:
     """`any`: the greatest truth. Open: every way to settle it is named, and the tests of the first are offered."""
     best = max(part.truth for part in parts)
-    if best is not UNKNOWN:
-        return _gathered(best, [part for part in parts if part.truth is best])
+    if best is MET:
+        return next(part for part in parts if part.truth is MET)
+    if best is NOT_MET:
+        return _gathered(NOT_MET, parts)
     open_parts = [part for part in parts if part.truth is UNKNOWN]
     reason = min((part.reason for part in open_parts if part.reason), key=_ANY_ORDER.__getitem__)
     said = _gathered(UNKNOWN, [part for part in parts if part.facts] or open_parts, reason, open_parts)

@@ -4,13 +4,14 @@ One YAML file each under `policies/value_sets/`. `systems.yaml` there gives each
 is the one that is written, the others are aliases seen in the wild.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 from msgspec import Struct
 
-from cds_service.policy.documents import read_document
+from cds_service.policy.documents import PolicyFileError, read_document
 
 Kind = Literal["condition", "product", "specialty", "site", "statement", "coverage"]
 
@@ -55,8 +56,23 @@ class Systems(Struct, frozen=True, forbid_unknown_fields=True):
 def read_value_sets(folder: Path) -> dict[str, ValueSet]:
     """Every set of the folder by name. Raises PolicyFileError."""
     files = sorted(path for path in folder.glob("*.yaml") if path.name != "systems.yaml")
-    sets = [read_document(path, ValueSet) for path in files]
-    return {found.name: found for found in sets}
+    systems = read_systems(folder).systems
+    return {path.stem: _read_value_set(path, systems) for path in files}
+
+
+def _read_value_set(path: Path, systems: Mapping[str, tuple[str, ...]]) -> ValueSet:
+    found = read_document(path, ValueSet)
+    if found.name != path.stem:
+        raise PolicyFileError(f"{path}: the name is {found.name!r}; expected the file's own, {path.stem!r}")
+    for code in (*found.codes, *found.exclude):
+        if code.system not in systems:
+            raise PolicyFileError(f"{path}: {code.code}: the system {code.system!r} is not in systems.yaml")
+    for pattern in (*found.text.match, *found.text.exclude):
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise PolicyFileError(f"{path}: {pattern!r} is no regular expression: {error}") from None
+    return found
 
 
 def read_systems(folder: Path) -> Systems:

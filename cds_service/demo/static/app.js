@@ -13,6 +13,7 @@ import { callService, giveFeedback, signRequest, uuid } from "./signing.js";
 const wide = matchMedia("(min-width: 60rem)");
 let patients = [];
 let open = null; // { patient, order, drug }
+let wanted = ""; // the patient chosen last
 
 function say(text) {
   byId("status").textContent = text;
@@ -49,7 +50,10 @@ async function showOpenChart() {
 async function openPatient(id) {
   const patient = patients.find((one) => one.id === id);
   if (!patient) return;
-  open = { patient, order: patient.order, drug: await drugName(patient.order) };
+  wanted = id;
+  const drug = await drugName(patient.order);
+  if (wanted !== id) return; // another chart was chosen meanwhile
+  open = { patient, order: patient.order, drug };
   showPatients();
   fold();
   byId("main").hidden = false;
@@ -101,7 +105,7 @@ function launch(given) {
 async function showAnswer(answer) {
   const { body } = answer;
   byId("answer").hidden = false;
-  byId("answer-time").textContent = `Answered in ${answer.seconds.toFixed(1)} s`;
+  byId("answer-time").textContent = `Answered in ${answer.seconds < 0.1 ? "less than 0.1" : answer.seconds.toFixed(1)} s`;
   if (answer.status !== 200 || !body) {
     const reason = body?.issue?.map((issue) => issue.diagnostics ?? issue.details?.text).filter(Boolean).join(" ");
     fill("cards", element("p", { class: "problem" },
@@ -170,10 +174,11 @@ async function start() {
   );
   byId("sign").addEventListener("click", sign);
   byId("reset").addEventListener("click", reset);
-  addEventListener("hashchange", () => openPatient(location.hash.slice(1)));
+  addEventListener("hashchange", () =>
+    openPatient(location.hash.slice(1)).catch((error) => say(`The chart could not be opened: ${error.message}`)));
   wide.addEventListener("change", fold);
   showPatients();
   await openPatient(location.hash.slice(1) || patients[0].id);
 }
 
-start();
+start().catch((error) => say(`The page could not be loaded: ${error.message}`));

@@ -46,7 +46,7 @@ export function showChart(chart) {
   const { person } = chart;
   byId("patient-name").textContent = person.name[0].text;
   byId("patient-facts").textContent =
-    `Born ${day(person.birthDate)} (${age(person.birthDate)} years) · ${person.gender} · ${person.identifier[0].value}`;
+    `Born ${day(person.birthDate)} (${age(person.birthDate)} years) · ${person.gender}`;
   showResults(chart.results);
   listed("problems", chart.problems, (one) => {
     const state = one.clinicalStatus?.coding?.[0]?.code;

@@ -109,7 +109,7 @@ export function coverageWritten(order) {
     const covered = found.covered?.[0];
     return element(
       "section",
-      { class: "written", "aria-label": "Coverage information written to the order" },
+      { class: `written ${covered === "covered" ? "covered" : ""}`, "aria-label": "Coverage information written to the order" },
       element("h3", {}, "Coverage information written to the order"),
       element("p", { class: "lead" }, COVERED[covered] ?? covered ?? "Coverage"),
       element("dl", { class: "facts" }, facts([

@@ -96,7 +96,9 @@ export function markdown(text) {
       made.append(element("blockquote", {}, markdown(quoted.join("\n"))));
     } else {
       const first = lines.shift();
-      const rest = take(lines, (next) => next.trim() && !HEADING.test(next) && !ITEM.test(next) && !/^\s*>/.test(next));
+      const rest = take(lines, (next) =>
+        next.trim() && !HEADING.test(next) && !ITEM.test(next) && !/^\s*>/.test(next) &&
+        !(next.includes("|") && RULE.test(lines[1] ?? "")));
       made.append(paragraph([first, ...rest]));
     }
   }
