@@ -10,7 +10,6 @@ from msgspec import Struct
 
 from cds_service.policy.dates import day_span
 from cds_service.policy.facts import NO_NAMES, Facts, Result
-from fhir_mappings.client import Failure
 from fhir_mappings.codes import CodeIndex
 from fhir_mappings.condition import read_conditions, read_reasons
 from fhir_mappings.coverage import CoverageChoice, choose_coverage
@@ -23,6 +22,7 @@ from fhir_mappings.order import read_order, unread_product
 from fhir_mappings.patient import read_patient
 from fhir_mappings.practitioner import read_clinicians
 from fhir_mappings.prefetch import read_prefetch
+from fhir_mappings.queries import Failure
 from fhir_mappings.questionnaire_response import read_answers
 from fhir_mappings.reads import Asked, Needs, Reader, Reads, Wanted, users
 from fhir_mappings.record import Record

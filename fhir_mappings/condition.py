@@ -50,17 +50,16 @@ def read_reasons(order: Json, reference: str, record: Record, codes: CodeIndex) 
 
 
 def _read_condition(resource: Json, record: Record, codes: CodeIndex) -> Diagnosis | None:
+    concept = resource.get("code")
+    sets = codes.names(concept, "condition") if isinstance(concept, dict) else NO_NAMES
+    if sets == NO_NAMES and (concept is None or readable(concept)):
+        return None
     verification = _status(resource, "verificationStatus")
     clinical = _status(resource, "clinicalStatus")
     if verification == "entered-in-error" or clinical == "entered-in-error":  # the latter in DSTU2-shaped charts
         return None
-    concept = resource.get("code")
-    if concept is not None and not readable(concept):
+    if not isinstance(concept, dict) or sets == NO_NAMES:
         record.mark_broken("diagnoses", resource)
-    if not isinstance(concept, dict):
-        return None
-    sets = codes.names(concept, "condition")
-    if sets == NO_NAMES:
         return None
     if verification is None or clinical is None:
         # A status of the wrong type may say "refuted": the diagnosis is kept, and counts as not confirmed.

@@ -8,13 +8,14 @@ from fhir_mappings.labs import WordTable
 
 _STAGE = re.compile(
     r"(?P<comparator>>=|≥|<=|≤|<|>|\bat least |\bat most )?\s*"
-    r"(?<![A-Za-z])(?:F|(?:fibrosis|metavir)?\s*\bstage:?)\s?(?P<low>[0-4])(?![\d.])"
-    r"(?:\s?(?:-|–|/|to|or)\s?F?(?P<high>[0-4])(?![\d.]))?(?P<more>\s*or (?:greater|higher|more|above))?",
+    r"(?<![A-Za-z])(?:F|(?:fibrosis|metavir)?\s*\bstage:?)\s?(?P<low>[0-4])(?!\d|\.\d)"
+    r"(?:\s?(?:-|–|/|to|or)\s?F?(?P<high>[0-4])(?!\d|\.\d))?(?P<more>\s*or (?:greater|higher|more|above))?",
     re.I,
 )
 _SCALE = re.compile(r"\(?\b(?:scale|range)?\s*:?\s*F?0\s?(?:-|–|to)\s?F?4\b\)?", re.I)
 _DENIED = re.compile(
-    r"\b(?:no|not|without|exclud\w*|rule[sd]? out|below|less than|history of|prior|previous\w*)\W+(?:\w+\W+){0,3}$", re.I
+    r"\b(?:no|not|without|exclud\w*|rule[sd]? out|below|less than|history of|prior|previous\w*)\b(?:\W+\w+){0,3}\W*$",
+    re.I,
 )
 
 

@@ -8,7 +8,7 @@ nothing.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from cds_service.policy.dates import Span
@@ -197,10 +197,10 @@ def _read_treatment(resource: Json, kind: _Kind, record: Record, codes: CodeInde
     is_procedure = kind.verb == "done"
     if is_procedure:
         concept = child(resource, "code")
-        sets, name = codes.names(concept, "product"), label(concept)
-        known = "code" not in resource or readable(concept)
+        sets = codes.names(concept, "product")
+        known = sets != NO_NAMES or "code" not in resource or readable(concept)
     else:
-        sets, name = product_names(resource, record, codes), product_label(resource, record)
+        sets = product_names(resource, record, codes)
         known = sets != NO_NAMES or product_readable(resource, record)
     if not known and not _awaits_medication(resource, record):
         record.mark_broken(SOURCE, resource)
@@ -212,6 +212,7 @@ def _read_treatment(resource: Json, kind: _Kind, record: Record, codes: CodeInde
     said = kind.statuses.get(status)
     if said is None:
         return None
+    name = label(child(resource, "code")) if is_procedure else product_label(resource, record)
     span, written = _date(resource, kind.dates)
     return Treatment(
         sets,
@@ -242,20 +243,23 @@ def _date(resource: Json, members: tuple[str, ...]) -> tuple[Span | None, str]:
     return None, ""
 
 
-_TEXTS: tuple[Callable[[Json], Iterator[str]], ...] = (
-    lambda resource: (word(note, "text") for note in children(resource, "note")),
-    lambda resource: (label(concept) for concept in children(resource, "reasonCode")),
-    lambda resource: (label(concept) for concept in children(resource, "statusReason")),
-    lambda resource: (label(child(resource, member)) for member in ("statusReason", "category", "outcome")),
-    lambda resource: (label(concept) for concept in children(resource, "category")),
-    lambda resource: (word(dosage, "text") for dosage in children(resource, "dosageInstruction")),
-    lambda resource: (word(dosage, "text") for dosage in children(resource, "dosage")),
-    lambda resource: (word(child(resource, "dosage"), "text") for _ in (0,)),
-)
+# Where a record says in words that it belongs to a trial.
+_WORDS = ("note", "dosage", "dosageInstruction")  # texts
+_CONCEPTS = ("reasonCode", "statusReason", "category", "outcome")  # CodeableConcepts, one or a list
 
 
 def _is_doubtful(resource: Json, name: str) -> bool:
     """True when the record's own words speak of a trial, a placebo or a screening failure."""
-    return _DOUBT.search(name) is not None or any(
-        _DOUBT.search(text) is not None for texts in _TEXTS for text in texts(resource) if text
-    )
+    texts = [name]
+    for member in _WORDS:
+        if member in resource:
+            texts += [word(held, "text") for held in _one_or_more(resource, member)]
+    for member in _CONCEPTS:
+        if member in resource:
+            texts += [label(held) for held in _one_or_more(resource, member)]
+    return any(_DOUBT.search(text) is not None for text in texts if text)
+
+
+def _one_or_more(resource: Json, member: str) -> list[Json]:
+    found = resource[member]
+    return [found] if isinstance(found, dict) else children(resource, member)

@@ -203,7 +203,8 @@ def _interpreted(element: dict[str, Any], test: LabTest, labs: LabTable) -> Valu
     if word is None:
         return None
     concepts = element["interpretation"]
-    return Value(next((text for concept in concepts if (text := _concept_text(concept))), ""), word=word)
+    shown = next((text for concept in concepts if (text := _concept_text(concept))), "")
+    return Value(words_of(labs).display_of(shown), word=word)
 
 
 def _quantity(raw: Any, element: dict[str, Any], match: Match, ranges: Any, labs: LabTable) -> Value:
@@ -229,7 +230,7 @@ def _concept(raw: Any, element: dict[str, Any], match: Match, ranges: Any, labs:
     codings = raw.get("coding")
     said = words_of(labs).of_codings(codings) if match.test.kind in ("words", "both") else None
     if said is not None:
-        return _worded(shown, Reading(), said, element, match, ranges, labs)
+        return _worded(words_of(labs).display_of(shown), Reading(), said, element, match, ranges, labs)
     if match.test.kind == "stage":
         for coding in codings if isinstance(codings, list) else ():
             code = coding.get("code") if isinstance(coding, dict) else None

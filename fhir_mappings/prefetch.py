@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from fhir_mappings.client import is_error
+from fhir_mappings.queries import is_error
 from fhir_mappings.references import Json, child, children, own_reference, word
 
 _BY_CODE = re.compile(r"[?&]code(?:(?::|%3A)[a-z-]+)?=")

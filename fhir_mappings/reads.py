@@ -12,7 +12,6 @@ from typing import NamedTuple, Protocol
 from msgspec import Struct
 
 from cds_service.policy.facts import Stage
-from fhir_mappings.client import Query, Reply
 from fhir_mappings.codes import CodeIndex
 from fhir_mappings.coverage import named_coverages, unresolved_payors
 from fhir_mappings.diagnostic_report import _IN_WORDS, _LIVER
@@ -21,6 +20,7 @@ from fhir_mappings.medication import unresolved_medications
 from fhir_mappings.observation import read_observation
 from fhir_mappings.practitioner import unresolved_people, without_role
 from fhir_mappings.prefetch import ROWS, Prefetched, State
+from fhir_mappings.queries import Query, Reply
 from fhir_mappings.record import Record
 from fhir_mappings.references import Json, child, first_text, is_id, word
 from fhir_mappings.servers import Server
@@ -130,8 +130,7 @@ class Reads:
             elif row.search is not None and state is State.FIRST_PAGE and row.type in self._prefetched.next_links:
                 yield _Ask(Query(row.type, page=self._prefetched.next_links[row.type]), row.source)
             elif row.search is not None and state in (State.ABSENT, State.FIRST_PAGE):
-                most = next((int(value) for name, value in row.search if name == "_count"), 1000)
-                yield _Ask(Query(row.type, (*patient, *row.search), most), row.source)
+                yield _Ask(Query(row.type, (*patient, *row.search)), row.source)
 
     def _tests(self, labs: LabTable) -> Iterator[_Ask]:
         """A query for each test, newest first with a count, so that the size of the chart does not matter.
@@ -145,13 +144,15 @@ class Reads:
             self._record.unread.update(test_source(test) for test in tests)
         if state in (State.FAILED, State.NOTHING):
             return
+        if state is State.SUPPLIED and "Observation" not in self._prefetched.filtered:
+            return
         newest = (("_sort", "-date,_id"),)
         patient = ("patient", self._asked.patient_id)
         scan = False
         for test, wanted in tests.items():
             by_text = labs.needs_text_search(test)
             # A Bundle that was searched by code cannot hold what has no code to search by.
-            if state is State.SUPPLIED and not (by_text and "Observation" in self._prefetched.filtered):
+            if state is State.SUPPLIED and not by_text:
                 continue
             count = ("_count", str(wanted.count))
             for codes in _portions(labs.tokens(test)):

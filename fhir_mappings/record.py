@@ -6,9 +6,9 @@ that does not say whose it is counts as broken, since it may hide a fact.
 
 from collections.abc import Iterable
 
-from fhir_mappings.client import Failure
 from fhir_mappings.prefetch import ROW_OF, Prefetched, Row
-from fhir_mappings.references import Json, child, contained, own_reference, relative, word
+from fhir_mappings.queries import Failure
+from fhir_mappings.references import Json, contained, own_reference, relative, word
 
 # What a draft bundle asks for. These are wishes: neither they nor the copies of them in a prefetch are history.
 REQUESTS = frozenset(
@@ -70,7 +70,12 @@ class Record:
     def target(self, owner: Json, reference: Json) -> Json | None:
         """The resource that a Reference in `owner` names: contained, sent or read; None when it is not here."""
         literal = reference.get("reference")
-        if isinstance(literal, str) and literal.startswith("#"):
+        if not isinstance(literal, str):
+            return None
+        found = self._by_reference.get(literal)
+        if found is not None:
+            return found
+        if literal.startswith("#"):
             return contained(owner, literal)
         name = self.name(literal)
         return self._by_reference.get(name) if name is not None else None
@@ -90,10 +95,11 @@ class Record:
         if row is None:
             return
         name = own_reference(resource)
-        if name is not None and (name in self._drafts or name in self._by_reference):
+        if name is not None and (name in self._by_reference or name in self._drafts):
             return
         if row.subject:
-            literal = child(resource, row.subject).get("reference")
+            subject = resource.get(row.subject)
+            literal = subject.get("reference") if isinstance(subject, dict) else None
             if not isinstance(literal, str):
                 self.mark_broken(_source(row), resource)
                 return

@@ -22,7 +22,9 @@ LABEL_LENGTH = 120
 
 def is_id(text: object) -> bool:
     """True when `text` is a FHIR id."""
-    return isinstance(text, str) and _ID.fullmatch(text) is not None
+    if not isinstance(text, str):
+        return False
+    return (len(text) <= 64 and text.isascii() and text.isalnum()) or _ID.fullmatch(text) is not None
 
 
 def relative(reference: object, base: str | None = None) -> str | None:
@@ -79,7 +81,9 @@ def plain(text: object, length: int = LABEL_LENGTH) -> str:
     """Chart text fit for a card: no control characters, single spaces, at most `length` characters."""
     if not isinstance(text, str):
         return ""
-    cleaned = " ".join(_UNSEEN.sub(" ", text[: 8 * length]).split())
+    if not (text.isascii() and text.isprintable()):
+        text = _UNSEEN.sub(" ", text[: 8 * length])
+    cleaned = " ".join(text[: 8 * length].split())
     return cleaned if len(cleaned) <= length else cleaned[: length - 1].rstrip() + "…"
 
 

@@ -31,6 +31,7 @@ class ResultWords:
             for code in rule.codes
             for form in written_forms(code.system, code.code)
         }
+        self._displays = {code.code: code.display for rule in words.rules for code in rule.codes}
         self._rules = [(rule.word, pattern) for rule in words.rules if (pattern := alternation(rule.text)) is not None]
         self._no_result = alternation(words.no_result)
         self._doubtful = alternation(words.doubtful)
@@ -55,6 +56,10 @@ class ResultWords:
         if found == {Word.POSITIVE, Word.REACTIVE}:
             return Word.REACTIVE
         return found.pop() if len(found) == 1 else (Word.INDETERMINATE if found else None)
+
+    def display_of(self, code: str) -> str:
+        """How a listed code reads, for a source that sends it without a display; the code itself when it is not listed."""
+        return self._displays.get(code, code)
 
     def of_interpretation(self, resource: dict[str, Any]) -> Word | None:
         """The word of Observation.interpretation; None for high, low, normal and abnormal, which are no result."""

@@ -209,6 +209,7 @@ def to_extension(said: Assertion, dialect: Dialect) -> dict[str, Any]:
 def _for_2_0_1(said: Assertion) -> Assertion:
     """The same in the codes of 2.0.1: no `indeterminate`, no coded reasons, and pa-needed always (crd-ci-q2 there)."""
     reasons = tuple(Reason(reason.text) for reason in said.reasons)
+    said = replace(said, details=tuple(detail for detail in said.details if detail.code in _DETAILS_2_0_1))
     if said.covered in ("indeterminate", "conditional"):
         return replace(
             said, covered="conditional", pa_needed="conditional", doc_needed="", info_needed="OTH", reasons=reasons
@@ -216,6 +217,9 @@ def _for_2_0_1(said: Assertion) -> Assertion:
     if said.covered == "not-covered":
         return replace(said, pa_needed="no-auth", reasons=reasons)
     return replace(said, reasons=reasons)
+
+
+_DETAILS_2_0_1 = frozenset({"allowed-quantity", "allowed-period"})  # of ours; it has no policy-link
 
 
 def _concept(reason: Reason, old: bool) -> dict[str, Any]:
@@ -226,8 +230,6 @@ def _concept(reason: Reason, old: bool) -> dict[str, Any]:
 
 def _detail(detail: Detail, old: bool) -> list[dict[str, Any]]:
     kind, value = detail.value
-    if old and kind == "valueUrl":
-        kind = "valueString"
     system = _TEMP if old else _DETAIL
     parts: list[dict[str, Any]] = [] if old else [{"url": "category", "valueCode": detail.category}]
     parts.append({"url": "code", "valueCodeableConcept": {"coding": [{"system": system, "code": detail.code}]}})

@@ -1,5 +1,7 @@
 """From a hook call to facts: what is used of the prefetch, what is asked of the server, and what stays unread."""
 
+import re
+import socket
 import time
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -7,13 +9,15 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
+import responses
 from mapping_samples import BASE, CODES, DAY, NUCC, SYSTEMS, bundle, concept, condition, of_patient, order
 
 from fhir_mappings.chart import Asked, Chart, Needs, Vocabulary, Wanted, gather
-from fhir_mappings.client import Failure, Query, Reply
+from fhir_mappings.client import FhirClient
 from fhir_mappings.coverage import CoverageState
 from fhir_mappings.labs import read_labs
 from fhir_mappings.prefetch import ROWS
+from fhir_mappings.queries import Failure, Query, Reply
 from fhir_mappings.servers import Server
 
 LABS = read_labs(SYSTEMS)
@@ -462,3 +466,33 @@ def test_active_service_requests_are_kept_for_what_is_ordered_already() -> None:
     """And no others."""
     held = [of_patient("ServiceRequest", "s1", status="active"), of_patient("ServiceRequest", "s2", status="revoked")]
     assert [one["id"] for one in chart({"serviceRequests": bundle(*held)}).ordered] == ["s1"]
+
+
+@responses.activate
+def test_a_fault_of_one_search_leaves_the_rest() -> None:
+    """Over HTTP: a server that knows the patient and fails at everything else."""
+    responses.get(f"{BASE}/Patient/p1", json=PATIENT)
+    responses.get(re.compile(rf"{BASE}/(?!Patient).*"), status=500)
+    client = FhirClient()
+    asked = Asked("p1", (order(),), DAY, (order(),), None)
+    (found,) = gather(NEEDS, asked, VOCABULARY, client, Server(BASE), time.monotonic() + 5)
+    client.close()
+    assert found.facts.person is not None
+    assert found.facts.unread == EVERYTHING
+    assert set(found.failures.values()) == {Failure.SERVER_ERROR}
+    assert all(name.isascii() and "p1" not in name for name in found.failures)
+
+
+def test_a_server_that_never_answers_costs_the_deadline_and_no_more() -> None:
+    """What was sent counts, the rest is unread."""
+    client = FhirClient()
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as listener:
+        server = Server(f"http://127.0.0.1:{listener.getsockname()[1]}/fhir")
+        asked = Asked("p1", (order(),), DAY, (order(),), {"patient": PATIENT})
+        started = time.monotonic()
+        (found,) = gather(NEEDS, asked, VOCABULARY, client, server, started + 0.4)
+        assert time.monotonic() - started < 0.5
+    client.close()
+    assert found.facts.person is not None
+    assert found.facts.unread == EVERYTHING
+    assert set(found.failures.values()) == {Failure.TIMEOUT}

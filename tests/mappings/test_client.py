@@ -14,7 +14,8 @@ import responses
 from mapping_samples import BASE, bundle, condition
 from responses import matchers
 
-from fhir_mappings.client import Failure, FhirClient, Limits, Query, Reply
+from fhir_mappings.client import FhirClient, Limits
+from fhir_mappings.queries import Failure, Query, Reply
 from fhir_mappings.servers import Server, base_of, may_be_called, page_url
 
 SERVER = Server(BASE, "secret-token")

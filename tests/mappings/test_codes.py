@@ -17,13 +17,17 @@ def names(code: str, system: str, kind: Kind, text: str = "", display: str = "")
     return INDEX.names(coded(code, text, system, display), kind)
 
 
-@pytest.mark.parametrize("row", [row for row in vectors("texts.json") if row["kind"] != "test"], ids=lambda row: row["text"])
+@pytest.mark.parametrize(
+    "row", [row for row in vectors("texts.json") if row["kind"] != "test"], ids=lambda row: row["text"]
+)
 def test_a_text_names_the_sets_that_it_should(row: dict[str, Any]) -> None:
     """Every agreed wording, for and against."""
     assert bool(INDEX.names({"text": row["text"]}, row["kind"]) & set(row["names"])) is row["match"]
 
 
-@pytest.mark.parametrize("uri", [*SYSTEMS.systems["hcpcs"], "HTTPS://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets/"])
+@pytest.mark.parametrize(
+    "uri", [*SYSTEMS.systems["hcpcs"], "HTTPS://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets/"]
+)
 def test_hcpcs_is_read_under_every_alias(uri: str) -> None:
     """Also with a capital letter or a slash too many."""
     assert names("J1411", uri, "product") == {"order.hemgenix"}
@@ -110,7 +114,7 @@ def test_a_plan_type_that_any_line_can_have_decides_nothing(code: str) -> None:
         ("111", "sopt", "medicare_advantage"),
         ("141", "sopt", "dual_snp"),
         ("391", "sopt", "fep"),
-        ("rxbin", "coverage-class", "pharmacy_benefit"),
+        ("rxbin", "coverage-class", "pharmacy_card"),
         ("DRUGPOL", "act-code", "pharmacy_benefit"),
         ("191", "sopt", "pharmacy_benefit"),
     ],
@@ -142,9 +146,14 @@ def test_a_plan_name_is_its_line(text: str, name: str | None) -> None:
 
 def test_an_order_of_one_gene_therapy_is_no_other_one() -> None:
     """The stems of the names match the ordered drug too, and must not."""
-    for text in ("HEMGENIX (etranacogene dezaparvovec-drlb), AAV5 factor IX gene therapy", "valoctocogene roxaparvovec"):
+    for text in (
+        "HEMGENIX (etranacogene dezaparvovec-drlb), AAV5 factor IX gene therapy",
+        "valoctocogene roxaparvovec",
+    ):
         assert len(INDEX.names_of_text(text, "product")) == 1, text
-    assert INDEX.names_of_text("Zolgensma (onasemnogene abeparvovec), AAV9", "product") == {"product.other_gene_therapy"}
+    assert INDEX.names_of_text("Zolgensma (onasemnogene abeparvovec), AAV9", "product") == {
+        "product.other_gene_therapy"
+    }
     assert INDEX.names_of_text("gene therapy", "product") == {"product.other_gene_therapy"}
     assert INDEX.names_of_text("AAV5 antibody (Roctavian eligibility)", "product") == frozenset()
 
@@ -176,7 +185,9 @@ def test_an_inhibitor_goes_to_the_factor_that_is_named() -> None:
     assert named == {"cond.factor_ix_inhibitor"}
 
 
-@pytest.mark.parametrize("text", ["ACE inhibitor cough", "SGLT2 inhibitor", "no history of inhibitors", "Hb SS disease"])
+@pytest.mark.parametrize(
+    "text", ["ACE inhibitor cough", "SGLT2 inhibitor", "no history of inhibitors", "Hb SS disease"]
+)
 def test_other_inhibitors_and_abbreviations_are_none(text: str) -> None:
     """The word is a drug class, and HB is hemoglobin."""
     assert INDEX.names_of_text(text, "condition") == frozenset()
@@ -208,7 +219,9 @@ def test_a_sentence_states_what_it_says(text: str, name: str) -> None:
     assert INDEX.names_of_text(text, "statement") == {f"statement.{name}"}
 
 
-@pytest.mark.parametrize("text", ["AAV5 NAb negative 2025-10-01", "AAV5 total antibody: Not Detected", "AAV5 positive, 1:58"])
+@pytest.mark.parametrize(
+    "text", ["AAV5 NAb negative 2025-10-01", "AAV5 total antibody: Not Detected", "AAV5 positive, 1:58"]
+)
 def test_a_screening_that_was_done_is_stated(text: str) -> None:
     """Whatever came out."""
     assert "statement.aav5_screened" in INDEX.names_of_text(text, "statement")
@@ -247,7 +260,16 @@ def test_a_sentence_that_denies_asks_or_plans_states_nothing(text: str) -> None:
 
 @pytest.mark.parametrize(
     "concept",
-    [None, "D67", 5, [], {"coding": "D67"}, {"coding": [None, 5, {"code": 67}]}, {"coding": {"code": "D67"}}, {"text": []}],
+    [
+        None,
+        "D67",
+        5,
+        [],
+        {"coding": "D67"},
+        {"coding": [None, 5, {"code": 67}]},
+        {"coding": {"code": "D67"}},
+        {"text": []},
+    ],
 )
 def test_malformed_concepts_are_no_match(concept: Any) -> None:
     """Nothing raises."""

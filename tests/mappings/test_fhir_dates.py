@@ -23,7 +23,8 @@ def test_a_month_and_a_year_are_spans() -> None:
 
 
 @pytest.mark.parametrize(
-    "junk", ["", "yesterday", "2025-13-01", "2025-02-30", "0000-01-01", "2025-1-1", "25-01-01", "2025-11-20T", None, 5, []]
+    "junk",
+    ["", "yesterday", "2025-13-01", "2025-02-30", "0000-01-01", "2025-1-1", "25-01-01", "2025-11-20T", None, 5, []],
 )
 def test_junk_is_no_date(junk: object) -> None:
     """Not an error either."""

@@ -1,0 +1,1 @@
+"""How fast the service answers, as ratios: `python -m bench` (see docs/performance.md)."""

@@ -1,0 +1,119 @@
+"""The calls that are measured: order-sign for Hemgenix with every criterion met, in charts of several sizes."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+
+from msgspec import Struct
+
+from bench.unrelated import unrelated
+from cds_service.demo.stories import Story, stories
+from fhir_mappings.prefetch import ROWS
+from hooks.wire import encode
+
+Json = dict[str, Any]
+
+STORY = "demo-hemgenix-met"
+PUBLIC_URL = "https://coverage.example"
+SIZES = {"15 KB": 15 * 1024, "60 KB": 60 * 1024, "1 MB": 1024 * 1024}
+
+_ORDER_ID = "bench-order-00000000"
+_INSTANCE = "00000000-0000-4000-8000-000000000000"
+_NUMBERS = count(1)
+
+# What a leaner export leaves out. Nothing of it decides a criterion.
+_LEFT_OUT = frozenset(
+    {"address", "category", "communication", "custodian", "extension", "identifier", "issued", "meta", "performer"}
+    | {"recordedDate", "recorder", "serviceProvider", "telecom", "text", "verificationStatus"}
+)
+_LEFT_OUT_RESOURCES = ("-bleed-log", "-infusion-2", "-infusion-3", "-knee-bleed", "-consult", "-laboratory", "-visit")
+
+
+class Template(Struct, frozen=True):
+    """A body in which each call puts an order of its own: every call is a new order."""
+
+    size: str
+    parts: tuple[bytes, ...]
+
+    def body(self) -> bytes:
+        """The body of one call, with an order and an instance that no other call has."""
+        number = f"{next(_NUMBERS):08d}"
+        before, between, after = self.parts
+        return b"".join(
+            (before, f"{_INSTANCE[:-8]}{number}".encode(), between, f"{_ORDER_ID[:-8]}{number}".encode(), after)
+        )
+
+
+def story() -> Story:
+    """The demo's patient for whom every criterion is met."""
+    return next(told for told in stories(datetime.now(UTC).date(), PUBLIC_URL) if told.id == STORY)
+
+
+def full_prefetch(size: str) -> Template:
+    """An order-sign call of that size with the whole chart in its prefetch, under the service's own keys."""
+    told = story()
+    chart = [lean(found) for found in told.resources if _kept(found)] if size == "15 KB" else list(told.resources)
+    chart = _padded(chart, told, SIZES[size])
+    return template(size, call(told, prefetch(chart)))
+
+
+def _kept(resource: Json) -> bool:
+    return not str(resource["id"]).endswith(_LEFT_OUT_RESOURCES)
+
+
+def lean(resource: Json) -> Json:
+    """The resource as an export without adornments has it."""
+    kept: Json = {name: value for name, value in resource.items() if name not in _LEFT_OUT}
+    concept = kept.get("code") if resource["resourceType"] == "Observation" else None
+    if isinstance(concept, dict) and "coding" in concept and concept["coding"][0]["system"] == "http://loinc.org":
+        kept["code"] = {"coding": [{"system": "http://loinc.org", "code": concept["coding"][0]["code"]}]}
+        kept.pop("referenceRange", None)
+    return kept
+
+
+def _padded(chart: list[Json], told: Story, size: int) -> list[Json]:
+    """The chart with unrelated resources until the whole call has that size."""
+    left = size - len(encode(call(told, prefetch(chart))))
+    if left < 0:
+        raise ValueError(f"the chart alone is {-left} bytes above {size}")
+    added = []
+    for resource in unrelated(told.id, datetime.now(UTC).date()):
+        left -= len(encode({"resource": resource})) + 1
+        if left < 0:
+            return chart + added
+        added.append(resource)
+    return chart
+
+
+def prefetch(chart: Iterable[Json]) -> Json:
+    """The chart under the service's prefetch keys, an empty Bundle where there is nothing."""
+    found: dict[str, list[Json]] = {row.type: [] for row in ROWS}
+    for resource in chart:
+        found[resource["resourceType"]].append({"resource": resource})
+    return {row.key: {"resourceType": "Bundle", "type": "searchset", "entry": found[row.type]} for row in ROWS}
+
+
+def call(told: Story, given: Json, fhir_server: str = "") -> Json:
+    """The order-sign call for the story's order."""
+    order = {**told.order, "id": _ORDER_ID}
+    body: Json = {
+        "hook": "order-sign",
+        "hookInstance": _INSTANCE,
+        "context": {
+            "userId": told.order["requester"]["reference"],
+            "patientId": told.id,
+            "draftOrders": {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": order}]},
+        },
+        "prefetch": given,
+    }
+    if fhir_server:
+        body["fhirServer"] = fhir_server
+    return body
+
+
+def template(size: str, body: Json) -> Template:
+    """The call, ready to be sent many times."""
+    before, rest = encode(body).split(_INSTANCE.encode())
+    between, after = rest.split(_ORDER_ID.encode())
+    return Template(size, (before, between, after))
