@@ -24,10 +24,23 @@ _NUMBERS = count(1)
 
 # What a leaner export leaves out. Nothing of it decides a criterion.
 _LEFT_OUT = frozenset(
-    {"address", "category", "communication", "custodian", "extension", "identifier", "issued", "meta", "performer"}
-    | {"recordedDate", "recorder", "serviceProvider", "telecom", "text", "verificationStatus"}
+    {"address", "category", "communication", "custodian", "extension", "issued", "meta", "performer"}
+    | {"recordedDate", "recorder", "serviceProvider", "telecom", "text"}
 )
-_LEFT_OUT_RESOURCES = ("-bleed-log", "-infusion-2", "-infusion-3", "-knee-bleed", "-consult", "-laboratory", "-visit")
+_LEFT_OUT_RESOURCES = (
+    *(
+        "-bleed-log",
+        "-infusion-1",
+        "-infusion-2",
+        "-infusion-3",
+        "-knee-bleed",
+        "-consult",
+        "-laboratory",
+        "-visit",
+        "-screening",
+    ),
+    *("-liver-scan", "-liver-scan-report"),
+)
 
 
 class Template(Struct, frozen=True):
@@ -64,7 +77,9 @@ def _kept(resource: Json) -> bool:
 
 def lean(resource: Json) -> Json:
     """The resource as an export without adornments has it."""
-    kept: Json = {name: value for name, value in resource.items() if name not in _LEFT_OUT}
+    kept: Json = {name: _bare(value) for name, value in resource.items() if name not in _LEFT_OUT}
+    if resource["resourceType"] != "Organization":
+        kept.pop("identifier", None)
     concept = kept.get("code") if resource["resourceType"] == "Observation" else None
     if isinstance(concept, dict) and "coding" in concept and concept["coding"][0]["system"] == "http://loinc.org":
         kept["code"] = {"coding": [{"system": "http://loinc.org", "code": concept["coding"][0]["code"]}]}
@@ -72,12 +87,25 @@ def lean(resource: Json) -> Json:
     return kept
 
 
+def _bare(value: Any) -> Any:
+    """The value with references and codings that are nothing else."""
+    if isinstance(value, list):
+        return [_bare(member) for member in value]
+    if not isinstance(value, dict):
+        return value
+    if "reference" in value:
+        return {"reference": value["reference"]}
+    if "system" in value and "display" in value:
+        return {"system": value["system"], "code": value["code"]}
+    return {name: _bare(member) for name, member in value.items()}
+
+
 def _padded(chart: list[Json], told: Story, size: int) -> list[Json]:
     """The chart with unrelated resources until the whole call has that size."""
     left = size - len(encode(call(told, prefetch(chart))))
     if left < 0:
         raise ValueError(f"the chart alone is {-left} bytes above {size}")
-    added = []
+    added: list[Json] = []
     for resource in unrelated(told.id, datetime.now(UTC).date()):
         left -= len(encode({"resource": resource})) + 1
         if left < 0:
@@ -87,11 +115,15 @@ def _padded(chart: list[Json], told: Story, size: int) -> list[Json]:
 
 
 def prefetch(chart: Iterable[Json]) -> Json:
-    """The chart under the service's prefetch keys, an empty Bundle where there is nothing."""
+    """The chart under the service's prefetch keys, null where there is nothing."""
     found: dict[str, list[Json]] = {row.type: [] for row in ROWS}
     for resource in chart:
         found[resource["resourceType"]].append({"resource": resource})
-    return {row.key: {"resourceType": "Bundle", "type": "searchset", "entry": found[row.type]} for row in ROWS}
+    return {row.key: _bundle(found[row.type]) if found[row.type] else None for row in ROWS}
+
+
+def _bundle(entries: list[Json]) -> Json:
+    return {"resourceType": "Bundle", "type": "searchset", "entry": entries}
 
 
 def call(told: Story, given: Json, fhir_server: str = "") -> Json:

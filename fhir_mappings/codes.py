@@ -17,7 +17,7 @@ Coding = tuple[str, str, str]  # system, code, display; empty where the source h
 ConceptKey = tuple[tuple[Coding, ...], str]  # its codings and its text
 NO_CONCEPT: ConceptKey = ((), "")
 
-_LONGEST = 4000  # characters of a text that are searched
+_LONGEST = 2000  # characters of a text that are searched
 _REMEMBERED = 300  # a longer text is prose: searched, not kept
 
 
@@ -119,7 +119,7 @@ class CodeIndex:
             by_kind.setdefault(value_set.kind, []).append(value_set)
         self._kinds = {kind: _KindIndex(sets) for kind, sets in by_kind.items()}
         self._names: Callable[[ConceptKey, Kind], Names] = lru_cache(maxsize=8192)(self._read_names)
-        self._text: Callable[[str, Kind], tuple[Names, Names]] = lru_cache(maxsize=4096)(self._read_text)
+        self._text: Callable[[str, Kind], Names] = lru_cache(maxsize=4096)(self._read_text)
 
     def names(self, concept: dict[str, Any] | None, kind: Kind) -> Names:
         """The sets of that kind that a CodeableConcept belongs to."""
@@ -134,8 +134,7 @@ class CodeIndex:
         """The sets of that kind that a text names."""
         if not isinstance(text, str) or not text:
             return NO_NAMES
-        found, excluded = self._text(text, kind) if len(text) <= _REMEMBERED else self._read_text(text, kind)
-        return found - excluded
+        return self._text(text, kind) if len(text) <= _REMEMBERED else self._read_text(text, kind)
 
     def tokens(self, names: Iterable[str]) -> tuple[str, ...]:
         """The verified codes of those sets as FHIR search tokens; a code that stands for its whole branch is left out,
@@ -155,16 +154,21 @@ class CodeIndex:
                 for form in written_forms(short, code):
                     found |= index.codes.at(short, form)
                     excluded |= index.excluded.at(short, form)
-        for words in {text, *(display for _, _, display in codings)}:
-            if words:
-                said, denied = self._text(words, kind)
-                found |= said
-                excluded |= denied
-        return frozenset(found - excluded)
+        texts = [_searched(words) for words in {text, *(display for _, _, display in codings)} if words]
+        for words in texts:
+            found.update(index.named(words))
+        return frozenset(name for name in found - excluded if not index.denied(name, texts))
 
-    def _read_text(self, text: str, kind: Kind) -> tuple[Names, Names]:
+    def _read_text(self, text: str, kind: Kind) -> Names:
         index = self._kinds.get(kind)
-        return index.read_text(text[:_LONGEST]) if index is not None else (NO_NAMES, NO_NAMES)
+        if index is None:
+            return NO_NAMES
+        words = _searched(text)
+        return frozenset(name for name in index.named(words) if not index.denied(name, [words]))
+
+
+def _searched(text: str) -> str:
+    return " ".join(text[:_LONGEST].split())
 
 
 class _Codes:
@@ -194,22 +198,27 @@ class _KindIndex:
     def __init__(self, sets: list[ValueSet]) -> None:
         self.codes = _Codes()
         self.excluded = _Codes()
-        self._texts: list[tuple[str, re.Pattern[str] | None, re.Pattern[str] | None]] = []
+        self._match: list[tuple[str, re.Pattern[str]]] = []
+        self._exclude: dict[str, re.Pattern[str]] = {}
         for value_set in sets:
             for code in value_set.codes:
                 if code.status == "verified":
                     self.codes.add(value_set.name, code)
             for code in value_set.exclude:
                 self.excluded.add(value_set.name, code)
-            match, exclude = alternation(value_set.text.match), alternation(value_set.text.exclude)
-            if match is not None or exclude is not None:
-                self._texts.append((value_set.name, match, exclude))
+            if (match := alternation(value_set.text.match)) is not None:
+                self._match.append((value_set.name, match))
+            if (exclude := alternation(value_set.text.exclude)) is not None:
+                self._exclude[value_set.name] = exclude
 
-    def read_text(self, text: str) -> tuple[Names, Names]:
-        text = " ".join(text.split())
-        found = frozenset(name for name, match, _ in self._texts if match is not None and match.search(text))
-        excluded = frozenset(name for name, _, exclude in self._texts if exclude is not None and exclude.search(text))
-        return found, excluded
+    def named(self, text: str) -> list[str]:
+        """The sets whose words the text has."""
+        return [name for name, match in self._match if match.search(text)]
+
+    def denied(self, name: str, texts: list[str]) -> bool:
+        """True when one of the texts takes that set away."""
+        exclude = self._exclude.get(name)
+        return exclude is not None and any(exclude.search(text) for text in texts)
 
 
 def alternation(patterns: tuple[str, ...]) -> re.Pattern[str] | None:

@@ -15,6 +15,7 @@ from fhir_mappings.fibrosis import fibrosis_stage
 from fhir_mappings.labs import LabTable, LabTest, Match
 from fhir_mappings.quantity import read_number_text
 from fhir_mappings.result_flags import ResultFlags, flags_of
+from fhir_mappings.result_values import result_display
 from fhir_mappings.result_words import word_of_number, words_of
 
 _STAGES = {
@@ -151,15 +152,6 @@ def _result(
     for words in (text, title, *(display for _, _, display in codings)):
         if words:
             flags |= flags_of(labs, test.name, words)
-    if stage is Stage.ORDERED:
-        display = f"{test.title}: no result yet"
-    elif shown and (shown[0] in "0123456789<>≤≥" or test.kind == "stage"):
-        display = f"{test.title} {shown}"
-    else:
-        display = f"{test.title}: {shown}"
-    if written:
-        display = f"{display} on {written}"
-    if stage is Stage.PRELIMINARY:
-        display = f"{display} (preliminary)"
+    display = result_display(test, shown, written, stage)
     reference = f"DiagnosticReport/{name}" if isinstance(name, str) else "DiagnosticReport"
     return Result(test.name, reference, display, span, stage, value, None, problem, ResultFlags.settled(flags))

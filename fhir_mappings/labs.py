@@ -25,6 +25,7 @@ from fhir_mappings.codes import (
     written_forms,
 )
 
+_LONGEST = 300  # characters of a test's name that are searched
 LABS_FILE = Path(__file__).with_name("labs.yaml")
 
 
@@ -236,14 +237,16 @@ class LabTable:
                     excluded |= self._excluded.get((short, form), set())
                     for test, listed in self._codes.get((short, form), ()):
                         found[test.name] = (*found.get(test.name, ()), listed)
-        texts = [" ".join(words.split()) for words in {text, *(display for _, _, display in codings)} if words]
+        texts = [
+            " ".join(words[:_LONGEST].split()) for words in {text, *(display for _, _, display in codings)} if words
+        ]
         matches = []
         for test, match, exclude in self._texts:
-            if test.name in excluded or (exclude is not None and any(exclude.search(words) for words in texts)):
-                continue
-            named = match is not None and any(match.search(words) for words in texts)
             listed_codes = found.get(test.name, ())
-            if not (named or listed_codes):
+            named = match is not None and any(match.search(words) for words in texts)
+            if not (named or listed_codes) or test.name in excluded:
+                continue
+            if exclude is not None and any(exclude.search(words) for words in texts):
                 continue
             if any(code.status == "verified" for code in listed_codes):
                 how: Literal["code", "partial", "text"] = "code"

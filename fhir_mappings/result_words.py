@@ -58,7 +58,7 @@ class ResultWords:
         return found.pop() if len(found) == 1 else (Word.INDETERMINATE if found else None)
 
     def display_of(self, code: str) -> str:
-        """How a listed code reads, for a source that sends it without a display; the code itself when it is not listed."""
+        """How a listed code reads, for a source that sends it bare; the code itself when it is not listed."""
         return self._displays.get(code, code)
 
     def of_interpretation(self, resource: dict[str, Any]) -> Word | None:

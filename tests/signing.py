@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from datetime import date
 from typing import Any
@@ -16,6 +16,8 @@ from werkzeug.test import TestResponse
 from cds_service.demo import server
 from cds_service.demo.store import Store, encode_json
 from cds_service.demo.stories import Story, stories
+from fhir_mappings.needs import EVERYTHING
+from fhir_mappings.prefetch import ROW_OF
 from hooks.wire import decode, encode
 
 Json = dict[str, Any]
@@ -69,6 +71,20 @@ def prefetched(store: Store, templates: Mapping[str, str], context: Json) -> Jso
         if reply.status == 200:
             found[key] = deepcopy(reply.resource)
     return found
+
+
+def whole_record(resources: Iterable[Json], left_out: Iterable[str] = ()) -> Json:
+    """Every type's resources under its own key, an empty Bundle where there is none."""
+    by_type: dict[str, list[Json]] = {kind: [] for kind in EVERYTHING if kind not in set(left_out)}
+    for resource in resources:
+        if resource["resourceType"] in by_type:
+            by_type[resource["resourceType"]].append(deepcopy(resource))
+    return {ROW_OF[kind].key: bundle(*found) for kind, found in by_type.items()}
+
+
+def bundle(*resources: Any) -> Json:
+    """A searchset of these resources."""
+    return {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": one} for one in resources]}
 
 
 def call_of(context: Json, prefetch: Json | None = None, **members: Any) -> Json:
@@ -125,15 +141,21 @@ class Ehr:
         found.reset([*story.resources, *more], [(kind, story.id) for kind in story.failing])
         return found
 
-    def prefetch(self, story: Story, sent: str = "full", *more: Json, context: Json | None = None) -> Json | None:
-        """The prefetch of a call that signs the story's order: `full`, `half`, `other half` or `none`."""
+    def prefetch(self, story: Story, sent: str = "whole", *more: Json, context: Json | None = None) -> Json | None:
+        """The prefetch of a call that signs the story's order.
+
+        `whole`: every resource of the chart under the key of its type. `advertised`: what the service's templates ask
+        for; `half` and `other half` of those; `none`.
+        """
         if sent == "none":
             return None
+        if sent == "whole":
+            return whole_record([*story.resources, *more], story.failing)
         wanted = list(self.templates.items())
-        parts = {"full": wanted, "half": wanted[::2], "other half": wanted[1::2]}[sent]
+        parts = {"advertised": wanted, "half": wanted[::2], "other half": wanted[1::2]}[sent]
         return prefetched(self.store(story, *more), dict(parts), context or context_of(story.order))
 
-    def call(self, story: Story, *orders: Json, sent: str = "full", **members: Any) -> Json:
+    def call(self, story: Story, *orders: Json, sent: str = "whole", **members: Any) -> Json:
         """The call that signs these orders, or the story's own, with the story's chart."""
         context = context_of(*(orders or (story.order,)), patient_id=story.id)
         return call_of(context, self.prefetch(story, sent, context=context), **members)
@@ -151,13 +173,10 @@ class Ehr:
         found: Json = decode(response.data)
         return found
 
-    def sign(self, story: Story | str, *orders: Json, sent: str = "full", **members: Any) -> Json:
+    def sign(self, story: Story | str, *orders: Json, sent: str = "whole", **members: Any) -> Json:
         """The answer to signing the story's order, or these orders, with the story's chart."""
         told = BY_ID[story] if isinstance(story, str) else story
         return self.answer(self.call(told, *orders, sent=sent, **members))
-
-
-SignedBy = Callable[..., Json]
 
 
 def determinations(answer: Json) -> list[Json]:

@@ -131,11 +131,22 @@ def weigh(facts: Facts, test: str, window: Window, picked: Picked, decide: Decis
         said = unknown(Reason.STALE, tuple(outside[:SHOWN])) if outside else _NOT_RECORDED
         if outside and all(result.stage is Stage.ORDERED for result in outside):
             said = unknown(Reason.NOT_RECORDED, tuple(outside[:SHOWN]))
-    if missed and not (picked == "ever" and said.truth is MET and not said.facts[0].answer):
+    if missed and not _stands(said, picked):
         said = unknown(Reason.NOT_RETRIEVED, said.facts)
     if future:
         said = Said(said.truth, said.reason, said.facts, said.needed, said.tests, _future_remarks(future))
     return said
+
+
+def _stands(said: Said, picked: Picked) -> bool:
+    """True when it holds whatever the record has that was not read.
+
+    One that is found is enough for "ever". The newest that was read may not be the newest; an answer with its report
+    stands by itself.
+    """
+    if picked == "ever":
+        return said.truth is MET
+    return said.truth is not UNKNOWN and all(result.answer for result in said.facts)
 
 
 _INCONCLUSIVE = {MET: None, NOT_MET: None, UNKNOWN: Reason.INCONCLUSIVE}

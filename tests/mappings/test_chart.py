@@ -396,6 +396,14 @@ def test_a_coverage_that_only_the_order_names_is_read() -> None:
     assert found.coverage.state is CoverageState.UNREADABLE
 
 
+def test_a_reference_to_nothing_is_asked_for_once() -> None:
+    """And leaves its source unread."""
+    store = Store(PATIENT, {**GIVEN, "medicationReference": {"reference": "Medication/gone"}})
+    found = chart({}, store).facts
+    assert store.asked.count("Practitioner/dr1") == store.asked.count("Medication/gone") == 1
+    assert found.unread == {"clinicians", "treatments"}
+
+
 def test_many_references_are_one_search() -> None:
     """Not a read each."""
     meds = [{**MEDICATION, "id": f"med{at}"} for at in range(9)]

@@ -15,6 +15,7 @@ from mapping_samples import BASE, bundle, condition
 from responses import matchers
 
 from fhir_mappings.client import FhirClient, Limits
+from fhir_mappings.connections import Use
 from fhir_mappings.queries import Failure, Query, Reply
 from fhir_mappings.servers import Server, base_of, may_be_called, page_url
 
@@ -448,3 +449,24 @@ def test_a_paging_link_keeps_its_query() -> None:
     assert (
         page_url(BASE, f"{BASE}/Condition?patient=p1", f"{BASE}?_getpages=a%7Cb&x=,") == f"{BASE}?_getpages=a%7Cb&x=,"
     )
+
+
+def test_ending_a_use_leaves_a_connection_alone_that_serves_another() -> None:
+    """Back in the pool, it may be another call's by the time of the deadline."""
+
+    class Connection:
+        use: Use | None = None
+
+    here, there = socket.socketpair()
+    with here, there:
+        first, second = Use(), Use()
+        connection: Any = Connection()
+        connection.sock = here
+        first.serve(connection)
+        connection.use = second
+        first.end()
+        there.sendall(b"x")
+        assert here.recv(1) == b"x"
+        connection.use = first
+        first.end()
+        assert here.recv(1) == b""

@@ -174,8 +174,14 @@ async function start() {
   );
   byId("sign").addEventListener("click", sign);
   byId("reset").addEventListener("click", reset);
-  addEventListener("hashchange", () =>
-    openPatient(location.hash.slice(1)).catch((error) => say(`The chart could not be opened: ${error.message}`)));
+  addEventListener("hashchange", async () => {
+    try {
+      await openPatient(location.hash.slice(1));
+      if (!wide.matches) byId("patient-name").focus(); // the list, and the focus in it, has been folded away
+    } catch (error) {
+      say(`The chart could not be opened: ${error.message}`);
+    }
+  });
   wide.addEventListener("change", fold);
   showPatients();
   await openPatient(location.hash.slice(1) || patients[0].id);

@@ -40,7 +40,7 @@ const INFORMATION = {
   timeframe: "when treatment takes place",
   "contract-window": "dates of the contract",
   "detail-code": "a more exact code",
-  OTH: "see the note",
+  OTH: "see why, below",
 };
 const DETAIL = {
   "allowed-quantity": "Allowed quantity",

@@ -1,0 +1,48 @@
+"""The floor: what any service pays that parses the same body on the same server and answers with as many bytes.
+
+`python -m bench.floor PORT FOLDER` serves it: the service's own server, workers and collector settings around a minimal
+application. `POST /<size>` decodes the body with every digit kept and answers with a fixed card of that size.
+"""
+
+import sys
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from flask import Flask, Response, request
+
+from cds_service.server import serve
+from cds_service.settings import read_settings
+from hooks.wire import encode
+
+HOST = "127.0.0.1"
+
+
+def create_floor() -> Flask:
+    """The minimal application."""
+    app = Flask("floor")
+    decode = msgspec.json.Decoder(float_hook=Decimal).decode
+
+    @app.post("/<int:size>")
+    def call(size: int) -> Response:
+        decode(request.get_data())
+        return Response(encode(_answer(size)), mimetype="application/json")
+
+    @app.get("/health/live")
+    def live() -> Response:
+        return Response(b"{}", mimetype="application/json")
+
+    return app
+
+
+@cache
+def _answer(size: int) -> dict[str, Any]:
+    card = {"summary": "A fixed card", "indicator": "info", "source": {"label": "Floor"}, "detail": ""}
+    bare = len(encode({"cards": [card], "systemActions": []}))
+    return {"cards": [{**card, "detail": "x" * max(0, size - bare)}], "systemActions": []}
+
+
+if __name__ == "__main__":
+    serve(create_floor, read_settings({}, data_dir=Path(sys.argv[2])), HOST, int(sys.argv[1]))

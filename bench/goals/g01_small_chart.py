@@ -1,0 +1,27 @@
+"""G1: full prefetch of 15 KB, every criterion judged, cards and coverage information written, over the floor."""
+
+from collections.abc import Iterator
+
+from bench.calls import ratios
+from bench.stage import Stage
+from bench.table import Row
+
+
+def measure(stage: Stage) -> Iterator[Row]:
+    """CPU and median time over the floor."""
+    yield from over_floor(stage, "G1", "15 KB", 1.30, 4.5)
+
+
+def over_floor(stage: Stage, goal: str, size: str, aim: float, bound: float) -> Iterator[Row]:
+    """CPU and median time of one size over the floor, and p99 beside them."""
+    service, floor = stage.against_floor(size)
+    cpu = tuple(ratios(service.cpu, floor.cpu))
+    remark = f"{_ms(service.cpu)} over {_ms(floor.cpu)} ms a call"
+    yield Row(goal, f"full prefetch, {size}: CPU over the floor", "×", cpu, aim, bound, remark)
+    time = tuple(ratios(service.medians, floor.medians))
+    remark = f"{_ms(service.medians)} over {_ms(floor.medians)} ms"
+    yield Row(goal, f"full prefetch, {size}: p50 over the floor", "×", time, aim, bound, remark)
+
+
+def _ms(seconds: list[float]) -> str:
+    return f"{1000 * sorted(seconds)[len(seconds) // 2]:.2f}"

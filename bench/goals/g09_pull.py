@@ -1,0 +1,74 @@
+"""G9: reading what the call did not send, from a FHIR server that answers after 50 ms (RT), with one client."""
+
+import time
+from collections.abc import Iterator, Sequence
+
+from msgspec.structs import replace
+
+from bench.bodies import Template, call, prefetch, story, template
+from bench.calls import Connection, Side, in_turns, percentile
+from bench.line import service_in, today
+from bench.stage import DELAY_MS, HOOK, Stage, expect_met
+from bench.table import Row
+from fhir_mappings.client import FhirClient
+from fhir_mappings.queries import Query, Reply
+from fhir_mappings.servers import Server
+from hooks.answer import Moment, answer
+from hooks.call import parse_call
+
+RT = DELAY_MS / 1000
+
+# Seven types that nothing else of the chart refers to: seven reads at once and none after them.
+_READ = frozenset(
+    {"conditions", "procedures", "medicationRequests", "medicationAdministrations", "medicationStatements"}
+    | {"medicationDispenses", "reports"}
+)
+
+
+def measure(stage: Stage) -> Iterator[Row]:
+    """Seven reads beside a prefetch of the rest, and a whole chart."""
+    base, told = stage.fhir_base(DELAY_MS), story()
+    given = prefetch(told.resources)
+    part = {key: value for key, value in given.items() if key not in _READ}
+    templates = {
+        "7 reads": template("7 reads", call(told, part, base)),
+        "whole chart": template("whole chart", call(told, {}, base)),
+    }
+    sides = {}
+    for name, found in templates.items():
+        connection = Connection(stage.service.port)
+        expect_met(connection, found)
+        sides[name] = Side(stage.service, connection, HOOK, found.body)
+    in_turns(list(sides.values()), stage.rounds(6), stage.calls(25))
+    for name, side in sides.items():
+        yield from _rows(name, side, *_reads_and_rounds(stage, templates[name]))
+
+
+def _rows(name: str, side: Side, reads: int, rounds: int) -> Iterator[Row]:
+    what = f"{reads} reads" if name == "7 reads" else f"{name}, {reads} reads in {rounds} rounds"
+    p50 = tuple(value / RT for value in side.medians)
+    cpu = f"{1000 * sorted(side.cpu)[len(side.cpu) // 2]:.1f} ms CPU a call"
+    yield Row("G9", f"{what}: p50 over RT", "×", p50, 1.10 * rounds, 1.65 * rounds, cpu)
+    p99 = (percentile(side.samples, 0.99) / RT,)
+    yield Row("G9", f"{what}: p99 over RT", "×", p99, 1.25 * rounds, 2.5 * rounds, f"of {len(side.samples)} calls")
+
+
+class _Counting:
+    """A reader that counts what is read, and in how many rounds."""
+
+    def __init__(self) -> None:
+        self._client = FhirClient()
+        self.reads = self.rounds = 0
+
+    def read_all(self, server: Server, queries: Sequence[Query], deadline: float) -> Sequence[Reply]:
+        self.reads += len(queries)
+        self.rounds += 1
+        return self._client.read_all(server, queries, deadline)
+
+
+def _reads_and_rounds(stage: Stage, asked: Template) -> tuple[int, int]:
+    reader, base = _Counting(), stage.fhir_base(DELAY_MS)
+    service = service_in(stage.folder / "counting")
+    service = replace(service, reader=reader, server_for=lambda url, token: Server(base))
+    answer(parse_call(asked.body(), "order-sign"), service, Moment(today(), time.monotonic() + 30))
+    return reader.reads, reader.rounds
