@@ -56,13 +56,12 @@ def _call(bundle: Any, order_id: str | None) -> Call:
     entries = bundle.get("entry")
     if not isinstance(entries, list):
         raise EvaluationError("expected a Bundle with entries")
-    resources = [entry.get("resource") for entry in entries if isinstance(entry, dict)]
-    resources = [resource for resource in resources if isinstance(resource, dict)]
-    orders = [resource for resource in resources if _is_wanted(resource, order_id)]
+    entries = [entry for entry in entries if isinstance(entry, dict) and isinstance(entry.get("resource"), dict)]
+    orders = [entry["resource"] for entry in entries if _is_wanted(entry["resource"], order_id)]
     if not orders:
         wanted = f"an order with the id {order_id}" if order_id else "an order with status draft"
         raise EvaluationError(f"expected {wanted} in the Bundle ({', '.join(sorted(ORDER_TYPES))})")
-    patient_id = _patient_id(resources)
+    patient_id = _patient_id([entry["resource"] for entry in entries])
     return Call(
         hook="order-sign",
         instance="evaluate",
@@ -72,7 +71,7 @@ def _call(bundle: Any, order_id: str | None) -> Call:
         fhir_server="",
         token="",
         drafts=tuple(DraftOrder(f"{o['resourceType']}/{o.get('id', 'order')}", o, encode(o)) for o in orders),
-        prefetch=_whole_record(resource for resource in resources if resource not in orders),
+        prefetch=_whole_record(entry for entry in entries if not _is_wanted(entry["resource"], order_id)),
         configuration={},
         requested_version="",
     )
@@ -97,13 +96,13 @@ def _user(orders: list[dict[str, Any]]) -> str:
     return reference if isinstance(reference, str) else ""
 
 
-def _whole_record(resources: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """The resources under the prefetch keys of their types, an empty Bundle where there is none."""
+def _whole_record(entries: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """The entries under the prefetch keys of their types, an empty Bundle where there is none."""
     by_type: dict[str, list[dict[str, Any]]] = {kind: [] for kind in EVERYTHING}
-    for resource in resources:
-        by_type.setdefault(str(resource.get("resourceType")), []).append(resource)
+    for entry in entries:
+        by_type.setdefault(str(entry["resource"].get("resourceType")), []).append(entry)
     return {
-        ROW_OF[kind].key: {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": r} for r in found]}
+        ROW_OF[kind].key: {"resourceType": "Bundle", "type": "searchset", "entry": found}
         for kind, found in by_type.items()
         if kind in ROW_OF
     }

@@ -5,6 +5,7 @@
 
 from collections.abc import Mapping
 from datetime import date
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -21,7 +22,7 @@ from fhir_mappings.observation import read_observation
 from fhir_mappings.order import read_order, unread_product
 from fhir_mappings.patient import read_patient
 from fhir_mappings.practitioner import read_clinicians
-from fhir_mappings.prefetch import read_prefetch
+from fhir_mappings.prefetch import Prefetched, read_prefetch
 from fhir_mappings.queries import Failure
 from fhir_mappings.questionnaire_response import read_answers
 from fhir_mappings.reads import Asked, Needs, Reader, Reads, Wanted, users
@@ -77,11 +78,37 @@ def collect(
     deadline: float = 0.0,
 ) -> Record:
     """Everything of this patient that was sent or could be read."""
+    sent = open_record(asked, server)
+    complete_record(sent, needs, asked, vocabulary, reader, server, deadline)
+    return sent.record
+
+
+class Sent(NamedTuple):
+    """What the call itself brought."""
+
+    record: Record
+    prefetched: Prefetched
+
+
+def open_record(asked: Asked, server: Server | None = None) -> Sent:
+    """What was sent, before anything is read."""
     prefetched = read_prefetch(asked.prefetch)
     base = server.base if server is not None else base_of(asked.fhir_server)
-    record = Record(asked.patient_id, base, asked.drafts, prefetched)
-    Reads(needs, asked, record, prefetched, vocabulary.codes).complete(vocabulary.labs, reader, server, deadline)
-    return record
+    return Sent(Record(asked.patient_id, base, asked.drafts, prefetched), prefetched)
+
+
+def complete_record(
+    sent: Sent,
+    needs: Needs,
+    asked: Asked,
+    vocabulary: Vocabulary,
+    reader: Reader | None = None,
+    server: Server | None = None,
+    deadline: float = 0.0,
+) -> None:
+    """Reads what is missing into the record, by `deadline` (monotonic seconds)."""
+    reads = Reads(needs, asked, sent.record, sent.prefetched, vocabulary.codes)
+    reads.complete(vocabulary.labs, reader, server, deadline)
 
 
 def chart_of(

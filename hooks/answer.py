@@ -18,12 +18,11 @@ from msgspec import Raw, Struct
 from cds_service.policy.compiled import CompiledPolicy
 from cds_service.policy.determination import Determination, determine
 from cds_service.policy.library import Library
-from fhir_mappings.chart import Asked, Chart, Vocabulary, chart_of, collect
+from fhir_mappings.chart import Asked, Chart, Vocabulary, chart_of, complete_record, open_record
 from fhir_mappings.fhir_dates import parse_date
 from fhir_mappings.labs import LabTable
 from fhir_mappings.needs import facts_for, needs_of
 from fhir_mappings.order import read_order, unread_product
-from fhir_mappings.prefetch import read_prefetch
 from fhir_mappings.reads import Reader
 from fhir_mappings.record import Record
 from fhir_mappings.servers import Server
@@ -94,13 +93,13 @@ def answer(call: Call, service: Service, moment: Moment) -> dict[str, Any]:
         fhir_server=call.fhir_server or None,
     )
     server = service.server_for(call.fhir_server, call.token) if call.fhir_server else None
-    policies = _policies_at_stake(asked, service)
-    needs = needs_of(policies, asked)
-    record = collect(needs, asked, service.vocabulary, service.reader, server, moment.deadline)
+    sent = open_record(asked, server)
+    needs = needs_of(_policies_at_stake(sent.record, asked, service), asked)
+    complete_record(sent, needs, asked, service.vocabulary, service.reader, server, moment.deadline)
     answers = []
     for draft in drafts:
         day = _day_of(draft.resource, moment.today)
-        chart = chart_of(record, draft.resource, needs, asked, service.vocabulary, day)
+        chart = chart_of(sent.record, draft.resource, needs, asked, service.vocabulary, day)
         answers.append(_one_order(draft, chart, service, dialect))
     options = call.configuration
     cards = [card for found in answers for card in found.cards] if options.get("guideline") is not False else []
@@ -122,13 +121,12 @@ def _day_of(order: Mapping[str, Any], today: date) -> date:
     return written.first if written is not None and written.exact and written.first <= today else today
 
 
-def _policies_at_stake(asked: Asked, service: Service) -> tuple[CompiledPolicy, ...]:
+def _policies_at_stake(record: Record, asked: Asked, service: Service) -> tuple[CompiledPolicy, ...]:
     """The policies that may govern one of the orders; all of them where a product is still to be read."""
-    sent = Record(asked.patient_id, None, asked.drafts, read_prefetch(asked.prefetch))
     products: set[str] = set()
     for order in asked.orders:
-        found = read_order(order, sent, service.vocabulary.codes).products
-        if not found and unread_product(order, sent):
+        found = read_order(order, record, service.vocabulary.codes).products
+        if not found and unread_product(order, record):
             found = service.library.products
         products |= found
     return service.library.governing(frozenset(products), asked.day)

@@ -8,7 +8,9 @@ import re
 
 from cds_service.policy.determination import Determination, Evidence, Finding
 from cds_service.policy.reasons import Outcome, Reason, Status
+from fhir_mappings.references import plain
 
+LONGEST = 1000  # characters of one text from a chart
 SUMMARY_LIMIT = 139  # CDS Hooks 2.0.1: a summary is shorter than 140 characters
 
 WHY = {
@@ -36,8 +38,8 @@ _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def escaped(text: str) -> str:
-    """`text` from a chart as literal Markdown: no markup, no bare links, and `10*9/L` as 10⁹/L."""
-    raised = _POWER.sub(lambda found: "10" + found[1].translate(_RAISED), text)
+    """`text` from a chart as one line of literal Markdown: no markup, no bare links, and `10*9/L` as 10⁹/L."""
+    raised = _POWER.sub(lambda found: "10" + found[1].translate(_RAISED), plain(text, LONGEST))
     return _LINK.sub("\\1\u200b", _MARKUP.sub(r"\\\g<0>", raised))
 
 

@@ -2,6 +2,7 @@
 
 import re
 from copy import deepcopy
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,11 +11,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from msgspec.structs import replace
-from signing import BY_ID, GOVERNED, PUBLIC, TODAY, Ehr, Json, criterion, determinations, guidance, story_named
+from signing import BY_ID, GOVERNED, PUBLIC, TODAY, Ehr, criterion, determinations, guidance, story_named
 
 from cds_service.demo.stories import Story
 from cds_service.policy.determination import Determination, Evidence, Finding
 from cds_service.policy.reasons import Outcome, Reason, Status
+from fhir_mappings.references import plain
 from hooks import wording
 from hooks.answer import Service
 
@@ -192,9 +194,6 @@ def test_numbers_keep_the_digits_and_the_unit_of_the_chart(ehr: Ehr) -> None:
     """`212.50` in 10³/µL is shown so."""
     story = story_named("demo-hemgenix-met")
     platelets = next(r for r in story.resources if r["id"] == f"{story.id}-platelets")
-    call = ehr.call(story)
-    from decimal import Decimal
-
     platelets["valueQuantity"]["value"] = Decimal("212.50")
     call = ehr.call(story)
     shown = criterion(ehr.answer(call), "8c")["evidence"][0]["display"]
@@ -296,7 +295,7 @@ HOSTILE = [
     "[^1] $x$ :smile: @someone #1",
     "a  \nb",
     "```\ncode\n```",
-    "x" * 100_000,
+    "x" * 20_000,
     "HTTP://EVIL.EXAMPLE ftp://evil.example WWW.evil.example",
     "[a][b] [a] ![a]",
     "<!-- x --> <?php ?> <![CDATA[x]]>",
@@ -391,8 +390,8 @@ _MARKS = st.text(alphabet=st.sampled_from("ab12 \\`*_[]()<>{}#+-.!|~&;:/@=w\"'^$
 @example("~~a~~")
 def test_escaped_text_reads_as_itself(text: str) -> None:
     """What Markdown makes of it is the text again, in one piece."""
-    line = " ".join(f"x {text} x".split())
-    tokens = [token for token in MARKDOWN.parse(f"- A: {wording.escaped(line)}") if token.type == "inline"]
+    line = plain(f"x {text} x")
+    tokens = [token for token in MARKDOWN.parse(f"- A: {wording.escaped(f'x {text} x')}") if token.type == "inline"]
     assert {token.type for token in tokens[0].children or ()} <= {"text", "text_special"}
     shown = "".join(token.content for token in tokens[0].children or ())
     raised = re.sub(
@@ -401,7 +400,7 @@ def test_escaped_text_reads_as_itself(text: str) -> None:
         line,
     )
     assert shown.replace("\u200b", "") == f"A: {raised}".replace("\u200b", "")
-    assert AUTOLINK.search(wording.escaped(line)) is None
+    assert AUTOLINK.search(wording.escaped(text)) is None
 
 
 def test_hostile_notes_of_the_call_stay_text(service: Service) -> None:
@@ -426,7 +425,3 @@ def test_a_hostile_url_in_a_chart_is_never_a_link_of_a_card(text: str, ehr: Ehr)
     links += [card["source"]["url"] for card in answer["cards"]]
     assert {urlsplit(link).netloc for link in links} == {"plan.example"}
     assert BY_ID["demo-platelets-low"].expected_outcome in [found["outcome"] for found in determinations(answer)]
-
-
-def _one(found: Json) -> Json:
-    return found
