@@ -1,6 +1,5 @@
 """The judging alone, without a web server and without JSON: parsed call in, findings out."""
 
-import time
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -8,11 +7,9 @@ from bench.bodies import PUBLIC_URL
 from cds_service.app import build_service
 from cds_service.policy.determination import Determination, determine
 from cds_service.settings import read_settings
-from fhir_mappings.chart import Asked, chart_of, collect
+from fhir_mappings.chart import Asked, chart_of, complete_record, open_record
 from fhir_mappings.needs import facts_for, needs_of
 from fhir_mappings.order import read_order
-from fhir_mappings.prefetch import read_prefetch
-from fhir_mappings.record import Record
 from hooks.answer import Service
 from hooks.call import Call
 
@@ -38,10 +35,10 @@ def judge(call: Call, service: Service, day: date) -> Determination:
         prefetch=call.prefetch,
         user=call.user,
     )
-    sent = Record(asked.patient_id, None, asked.drafts, read_prefetch(asked.prefetch))
-    products = read_order(order, sent, service.vocabulary.codes).products
+    sent = open_record(asked)
+    products = read_order(order, sent.record, service.vocabulary.codes).products
     policies = service.library.governing(products, day)
     needs = needs_of(policies, asked)
-    record = collect(needs, asked, service.vocabulary, deadline=time.monotonic() + 10)
-    chart = chart_of(record, order, needs, asked, service.vocabulary, day)
+    complete_record(sent, needs, asked, service.vocabulary)
+    chart = chart_of(sent.record, order, needs, asked, service.vocabulary, day)
     return determine(policies[0], facts_for(policies[0], chart, service.vocabulary.labs))

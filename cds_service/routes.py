@@ -71,6 +71,10 @@ def service_blueprint(service: Service, settings: Settings) -> Blueprint:
     def refused(refusal: Refusal) -> Response:
         return _outcome(refusal.status, refusal.outcome)
 
+    @routes.app_errorhandler(RecursionError)
+    def too_deep(_: RecursionError) -> Response:
+        return _outcome(400, operation_outcome("structure", "the body is nested too deeply"))
+
     @routes.app_errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:
         status = error.code or 500

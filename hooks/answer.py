@@ -39,7 +39,7 @@ from hooks.coverage_information import (
     to_extension,
 )
 from hooks.coverages import standing
-from hooks.suggestions import Orderable, suggestions
+from hooks.suggestions import SHARED, Orderable, suggestions
 from hooks.wire import encode
 
 NOT_ORDERED = frozenset({"cancelled", "completed", "ended", "entered-in-error", "revoked", "stopped"})
@@ -100,7 +100,7 @@ def answer(call: Call, service: Service, moment: Moment) -> dict[str, Any]:
     for draft in drafts:
         day = _day_of(draft.resource, moment.today)
         chart = chart_of(sent.record, draft.resource, needs, asked, service.vocabulary, day)
-        answers.append(_one_order(draft, chart, service, dialect))
+        answers.append(_one_order(call, draft, chart, service, dialect))
     options = call.configuration
     cards = [card for found in answers for card in found.cards] if options.get("guideline") is not False else []
     actions = [found.action for found in answers if found.action is not None]
@@ -132,7 +132,7 @@ def _policies_at_stake(record: Record, asked: Asked, service: Service) -> tuple[
     return service.library.governing(frozenset(products), asked.day)
 
 
-def _one_order(draft: DraftOrder, chart: Chart, service: Service, dialect: Dialect) -> OrderAnswer:
+def _one_order(call: Call, draft: DraftOrder, chart: Chart, service: Service, dialect: Dialect) -> OrderAnswer:
     day = chart.facts.day
     policies = service.library.governing(chart.facts.order.products, day)
     covered = standing(draft, chart, dialect)
@@ -146,8 +146,8 @@ def _one_order(draft: DraftOrder, chart: Chart, service: Service, dialect: Diale
     assertion_id = _assertion_id(service, draft, covered.reference, said)
     caveats = (*covered.caveats, *_caveats(chart))
     cards = [guidance_card(said, service.links, service.label, dialect, assertion_id, caveats)]
-    ordered = _ordered_tests(chart, service.vocabulary.labs)
-    offered = suggestions(said, draft.resource, service.orderables, ordered, day.isoformat())
+    ordered = _ordered_tests(call, chart, service.vocabulary.labs)
+    offered = suggestions(said, _context(call, draft), service.orderables, ordered, day.isoformat())
     if offered:
         cards.append(missing_tests_card(said, service.links, service.label, dialect, offered))
     if covered.reference is None:
@@ -186,9 +186,24 @@ def _caveats(chart: Chart) -> tuple[str, ...]:
     return (f"{what} could not be read: {', '.join(names[:5])}.",)
 
 
-def _ordered_tests(chart: Chart, labs: LabTable) -> frozenset[str]:
+def _ordered_tests(call: Call, chart: Chart, labs: LabTable) -> frozenset[str]:
     """The tests that are under way already: active orders, and those in the call's own Bundle."""
-    return frozenset(match.test.name for request in chart.ordered for match in labs.matches(request.get("code")))
+    drafted = [draft.resource for draft in call.drafts if draft.resource["resourceType"] == "ServiceRequest"]
+    return frozenset(
+        match.test.name
+        for request in (*chart.ordered, *drafted)
+        if _is_order(request)
+        for match in labs.matches(request.get("code"))
+    )
+
+
+def _context(call: Call, draft: DraftOrder) -> dict[str, Any]:
+    """What a further order shares with the draft; whom and from whom, where the draft does not say, as in the call."""
+    subject, requester = {"reference": f"Patient/{call.patient_id}"}, {"reference": call.user}
+    given = {
+        name: value for name, value in draft.resource.items() if name in SHARED and isinstance(value, SHARED[name])
+    }
+    return {"subject": subject, **({"requester": requester} if call.user else {}), **given}
 
 
 def _assertion_id(service: Service, draft: DraftOrder, coverage: str | None, said: Determination) -> str:

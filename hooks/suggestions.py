@@ -9,6 +9,15 @@ from msgspec import Struct
 from cds_service.policy.determination import Determination
 from cds_service.policy.reasons import Reason, Status
 
+# What an order for a test shares with the order that it is for, and the type of each member.
+SHARED: Mapping[str, type] = {
+    "subject": dict,
+    "encounter": dict,
+    "requester": dict,
+    "insurance": list,
+    "reasonReference": list,
+    "reasonCode": list,
+}
 PROFILE = "http://hl7.org/fhir/us/davinci-crd/StructureDefinition/profile-servicerequest"
 
 
@@ -43,19 +52,22 @@ def missing_tests(said: Determination) -> tuple[str, ...]:
 
 def suggestions(
     said: Determination,
-    order: Mapping[str, Any],
+    context: Mapping[str, Any],
     orderables: Mapping[str, Orderable],
     ordered: Iterable[str],
     authored_on: str,
 ) -> list[dict[str, Any]]:
-    """One suggestion for each missing test that can be ordered and is not among `ordered` already."""
+    """One suggestion for each missing test that can be ordered and is not among `ordered` already.
+
+    `context` holds the members of SHARED that are known, `subject` always.
+    """
     taken = frozenset(ordered)
     wanted = [orderables[test] for test in missing_tests(said) if test in orderables and test not in taken]
-    return [_suggestion(orderable, said, order, authored_on) for orderable in wanted]
+    return [_suggestion(orderable, said, context, authored_on) for orderable in wanted]
 
 
 def _suggestion(
-    orderable: Orderable, said: Determination, order: Mapping[str, Any], authored_on: str
+    orderable: Orderable, said: Determination, context: Mapping[str, Any], authored_on: str
 ) -> dict[str, Any]:
     request: dict[str, Any] = {
         "resourceType": "ServiceRequest",
@@ -64,19 +76,19 @@ def _suggestion(
         "status": "draft",
         "intent": "order",
         "code": orderable.concept,
-        "subject": order["subject"],
+        "subject": context["subject"],
         "authoredOn": authored_on,
     }
     for member in ("encounter", "requester", "insurance"):
-        if member in order:
-            request[member] = order[member]
+        if member in context:
+            request[member] = context[member]
     condition = _condition(said)
     if condition is not None:
         request["reasonReference"] = [{"reference": condition}]
-    elif "reasonReference" in order:
-        request["reasonReference"] = order["reasonReference"]
-    elif "reasonCode" in order:
-        request["reasonCode"] = order["reasonCode"]
+    elif "reasonReference" in context:
+        request["reasonReference"] = context["reasonReference"]
+    elif "reasonCode" in context:
+        request["reasonCode"] = context["reasonCode"]
     return {
         "label": f"Order: {orderable.text}",
         "uuid": str(uuid4()),

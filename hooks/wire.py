@@ -13,7 +13,6 @@ from hooks.refusals import Refusal
 
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
-MAX_DEPTH = 100
 
 encode = _ENCODER.encode
 
@@ -22,6 +21,7 @@ def decode(body: bytes) -> Any:
     """The decoded body. Raises Refusal (400) for what is not JSON in UTF-8, or has a member written twice."""
     try:
         found = _DECODER.decode(body)
+        repeated = _has_duplicate_members(body, found)
     except UnicodeDecodeError:
         raise Refusal(400, "structure", "the body is not UTF-8") from None
     except RecursionError:
@@ -30,7 +30,7 @@ def decode(body: bytes) -> Any:
         raise Refusal(400, "value", "the body has a number with more digits than can be kept") from None
     except (msgspec.DecodeError, ValueError):
         raise Refusal(400, "structure", "the body is not well-formed JSON") from None
-    if _has_duplicate_members(body, found):
+    if repeated:
         raise Refusal(400, "structure", "an object has two members of the same name; which one counts is not defined")
     return found
 

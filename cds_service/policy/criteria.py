@@ -116,6 +116,9 @@ class ValueOf(Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if len(self._comparisons) != 1:
             raise ValueError("a value needs exactly one of at_most, below, at_least, above")
+        for limit in self._comparisons.values():
+            if not limit.is_finite():
+                raise ValueError(f"a limit is a number, got {limit}")
 
     @property
     def _comparisons(self) -> dict[str, Decimal]:

@@ -4,7 +4,6 @@ A safe loader would turn the NDC `00123` into a number and `no` into false. Dupl
 are refused with the file, the place, what was found and what is allowed.
 """
 
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -45,19 +44,10 @@ def read_text(path: Path) -> Any:
         raise PolicyFileError(f"{path}: {error}") from error
 
 
-def _decode_special(wanted: type, found: Any) -> Any:
-    if wanted is Decimal and isinstance(found, str):
-        try:
-            return Decimal(found)
-        except InvalidOperation:
-            raise ValueError(f"expected a number, got {found!r}") from None
-    raise NotImplementedError(wanted)
-
-
 def decode(path: Path, found: Any, wanted: type[T]) -> T:
     """`found` as the typed model `wanted`. Raises PolicyFileError naming the place (`$.criteria[3].id`)."""
     try:
-        return msgspec.convert(found, wanted, strict=False, dec_hook=_decode_special)
+        return msgspec.convert(found, wanted, strict=False)
     except (msgspec.ValidationError, ValueError) as error:
         raise PolicyFileError(f"{path}: {error}") from None
 

@@ -58,11 +58,6 @@ def unknown(reason: Reason, facts: tuple[Fact, ...] = (), needed: tuple[str, ...
     return Said(UNKNOWN, reason, facts, needed)
 
 
-def silent(said: Said) -> bool:
-    """True when it shows nothing either way: NOT_MET, or unknown because nothing that counts was found."""
-    return said.truth is NOT_MET or (said.truth is UNKNOWN and said.reason in SILENT)
-
-
 def _gathered(truth: Truth, parts: list[Said], reason: Reason | None = None, asking: list[Said] | None = None) -> Said:
     asked = asking or []
     return Said(

@@ -149,9 +149,10 @@ def test_every_limit_has_a_value_at_it_under_it_and_over_it(policy: CompiledPoli
     """A limit that is off by one, or strict where it is not, fails some case."""
     for test, limit in sorted({(s.test, _limit(s)) for s in policy.statements if isinstance(s, ValueOf)}):
         points = {p for case, facts, _ in tried(policy) if case.expect for p in _points(facts, test)}
+        near = max(Decimal(1), limit / 10)
         assert limit in points, f"{test}: no value of {limit}"
-        assert any(0 < limit - point <= max(Decimal(1), limit / 10) for point in points), f"{test}: none just under {limit}"
-        assert any(0 < point - limit <= max(Decimal(1), limit / 10) for point in points), f"{test}: none just over {limit}"
+        assert any(limit - near <= point < limit for point in points), f"{test}: none just under {limit}"
+        assert any(limit < point <= limit + near for point in points), f"{test}: none just over {limit}"
 
 
 def _limit(statement: ValueOf) -> Decimal:

@@ -1,14 +1,14 @@
 """Three-valued truth, and what it means for an expression to be unknown."""
 
 from itertools import product
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from cds_service.policy.criteria import AllOf, AnyOf, Not
+from cds_service.policy.criteria import AllOf, AnyOf, Not, Statement
 from cds_service.policy.facts import Facts
 from cds_service.policy.reasons import Reason
 from cds_service.policy.said import Said
@@ -73,10 +73,10 @@ def expressions(atoms: int) -> st.SearchStrategy[Any]:
     def built(draw: st.DrawFn, numbers: list[int]) -> Any:
         if len(numbers) == 1:
             atom = Atom(numbers[0])
-            return Not(atom) if draw(st.booleans()) else atom
+            return Not(cast(Statement, atom)) if draw(st.booleans()) else atom
         cut = draw(st.integers(1, len(numbers) - 1))
         kind = draw(st.sampled_from([AllOf, AnyOf]))
-        joined = kind((built(draw, numbers[:cut]), built(draw, numbers[cut:])))
+        joined: Statement = cast(Any, kind)((built(draw, numbers[:cut]), built(draw, numbers[cut:])))
         return Not(joined) if draw(st.booleans()) else joined
 
     return st.composite(lambda draw: built(draw, list(range(atoms))))()
