@@ -4,10 +4,11 @@ import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import DirectoryPath, Field, FilePath, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from fhir_mappings.servers import base_of
 
 PREFIX = "CDS_"
 
@@ -28,7 +29,7 @@ class Settings(BaseSettings):
     public_url: str = Field("", description="base URL that clients see; used in links, canonicals and as JWT audience")
     auth: Literal["required", "off"] = Field("required", description="whether every call must carry a client JWT")
     allow_insecure: bool = Field(False, description="lets `CDS_AUTH=off` bind to other addresses than loopback")
-    trusted_clients: Path | None = Field(None, description="JSON file of the registered CDS clients")
+    trusted_clients: FilePath | None = Field(None, description="JSON file of the registered CDS clients")
     fhir_servers: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="comma-separated FHIR base URLs that may be read when `CDS_AUTH=off`"
     )
@@ -40,11 +41,28 @@ class Settings(BaseSettings):
         "2.2", description="how a caller that declares nothing is spoken to"
     )
     deadline_s: float = Field(4.0, gt=0, le=60, description="seconds for an answer, FHIR reads included")
-    payer_label: str = Field("Health plan", description="the payer's name as shown on cards")
-    policies_dir: Path | None = Field(None, description="folder of the policies; the ones shipped by default")
+    payer_label: str = Field("Health plan", min_length=1, description="the payer's name as shown on cards")
+    policies_dir: DirectoryPath | None = Field(None, description="folder of the policies; the ones shipped by default")
     max_body_bytes: int = Field(16 * 1024 * 1024, gt=0, description="largest body that is read")
     workers: int = Field(2, ge=1, le=64, description="server processes")
     threads: int = Field(32, ge=1, le=256, description="calls under way at once in each process")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        **_: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What `read_settings` was given, and nothing of the process's own environment besides."""
+        return (init_settings,)
+
+    @field_validator("data_dir", mode="before")
+    @classmethod
+    def _named(cls, given: object) -> object:
+        if given == "":
+            raise ValueError("expected a folder")
+        return given
 
     @field_validator("fhir_servers", mode="before")
     @classmethod
@@ -69,9 +87,8 @@ class Settings(BaseSettings):
 
 
 def _check_url(given: str) -> None:
-    parts = urlsplit(given)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
-        raise ValueError("expected an absolute http or https URL without user, query or fragment")
+    if base_of(given) is None:
+        raise ValueError("expected an absolute http or https URL without user, query, fragment or dot segments")
 
 
 def read_settings(environment: Mapping[str, str], **overrides: Any) -> Settings:
@@ -84,7 +101,7 @@ def read_settings(environment: Mapping[str, str], **overrides: Any) -> Settings:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         name = _variable(str(first["loc"][0])) if first["loc"] else PREFIX
-        raise SettingsError(f"{name}: {first['msg']}") from None
+        raise SettingsError(f"{name}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
 def unknown_settings(environment: Mapping[str, str]) -> tuple[str, ...]:

@@ -157,7 +157,7 @@ class Ehr:
 
     def call(self, story: Story, *orders: Json, sent: str = "whole", **members: Any) -> Json:
         """The call that signs these orders, or the story's own, with the story's chart."""
-        context = context_of(*(orders or (story.order,)), patient_id=story.id)
+        context = context_of(*deepcopy(orders or (story.order,)), patient_id=story.id)
         return call_of(context, self.prefetch(story, sent, context=context), **members)
 
     def post(self, body: Json | bytes, content_type: str = "application/json", **kwargs: Any) -> TestResponse:

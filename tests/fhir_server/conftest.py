@@ -31,6 +31,8 @@ def fhir_base() -> str:
 @pytest.fixture(scope="session")
 def service_reading(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], FlaskClient]:
     """A function: a client of a fresh service that may read the FHIR server at the base URL given."""
+    from order_entry import PUBLIC_URL
+
     from cds_service.app import create_app
     from cds_service.settings import read_settings
 
@@ -39,6 +41,7 @@ def service_reading(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str],
         settings = read_settings(
             {
                 "CDS_AUTH": "off",
+                "CDS_PUBLIC_URL": PUBLIC_URL,
                 "CDS_FHIR_SERVERS": base,
                 "CDS_DATA_DIR": str(data),
                 "CDS_DATABASE_URL": f"sqlite:///{data}/ledger.db",

@@ -21,5 +21,6 @@ FHIR_GUARDED_BASE=${FHIR_BASE%/fhir}/guarded FHIR_TOKEN=$token \
 
 FHIR_BASE=$(PYTHON=$python "$here/sekmet.sh" start "$port")
 echo "against sekmet-fhir at $FHIR_BASE"
-"$python" -m pytest tests/fhir_search "$@" || failed=$((failed ? failed : $?))
+# sekmet-fhir 0.1.1 has no search parameters for QuestionnaireResponse, and ignores those that it does not know
+"$python" -m pytest tests/fhir_search -k "not form_answers and not unknown_search_parameter" "$@" || failed=$((failed ? failed : $?))
 exit "$failed"

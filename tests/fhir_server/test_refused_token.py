@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 from flask.testing import FlaskClient
-from order_entry import Server, context_of, load, prefetched, sign, templates, words
+from order_entry import PUBLIC_URL, Server, context_of, load, prefetched, sign, templates, words
 
 from cds_service.demo.stories import Story, stories
 
@@ -20,7 +21,8 @@ WRONG = "a-token-that-was-never-given-out"
 @pytest.fixture(scope="module")
 def story(fhir_base: str) -> Story:
     """A story in which every criterion is met, its chart on the server."""
-    chosen = next(story for story in stories() if story.expected_outcome == "criteria-met")
+    told = stories(datetime.now(UTC).date(), PUBLIC_URL)
+    chosen = next(story for story in told if story.expected_outcome == "criteria-met")
     load(fhir_base, chosen.resources)
     return chosen
 

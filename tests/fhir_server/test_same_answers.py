@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from order_entry import Server, context_of, load, prefetched, sign, templates, words
+from order_entry import PUBLIC_URL, Server, context_of, load, prefetched, sign, templates, words
 
 from cds_service.demo.stories import Story, stories
 
 pytestmark = pytest.mark.fhir_server
 
 # a server that fails is played by the embedded store alone: a real one has no such switch
-STORIES = [story for story in stories() if not story.failing]
+STORIES = [story for story in stories(datetime.now(UTC).date(), PUBLIC_URL) if not story.failing]
 EVERY_STORY = pytest.mark.parametrize("story", STORIES, ids=[story.id for story in STORIES])
 
 SENT: dict[str, Callable[[dict[str, str]], dict[str, str]]] = {

@@ -1,8 +1,7 @@
-"""Malformed calls: each gets an OperationOutcome that says what was found and expected, and repeats nothing of a person."""
+"""Malformed calls get an OperationOutcome that says what was found and expected, and repeats no patient's data."""
 
 import json
 import re
-from collections.abc import Callable
 from copy import deepcopy
 from io import BytesIO
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import fhirkit
 import pytest
 from flask.testing import FlaskClient
+from msgspec.structs import replace
 from signing import BASE, BY_ID, HOOK, Ehr, Json, bundle, context_of, criterion, determinations, order_of, outcomes
 from werkzeug.test import TestResponse
 
@@ -28,7 +28,7 @@ def refusal(response: TestResponse, status: int) -> Json:
     assert response.content_type == "application/fhir+json"
     assert MARKER.lower() not in text.lower()
     assert MARKER.lower() not in str(response.headers).lower()
-    assert not re.search(r"<[a-z!]|Traceback|File \"|\.py\b|line \d+", text)
+    assert not re.search(r"<(?!id>)[a-z!]|Traceback|File \"|\.py\b|line \d+", text)
     found = json.loads(text)
     assert found["resourceType"] == "OperationOutcome"
     assert [str(issue) for issue in fhirkit.validate(text.encode())] == []
@@ -358,9 +358,10 @@ def test_a_body_that_is_announced_too_large(ehr: Ehr) -> None:
     refusal(ehr.post(b'"' + b"x" * 2_000_001 + b'"'), 413)
 
 
-def test_a_chunked_body_that_turns_out_too_large(client: FlaskClient) -> None:
+@pytest.mark.parametrize("size", [2_000_001, 2_000_002, 5_000_000])
+def test_a_chunked_body_that_turns_out_too_large(size: int, client: FlaskClient) -> None:
     """413 as well, where no length was announced."""
-    body = BytesIO(b'"' + MARKER.encode() * 400_000 + b'"')
+    body = BytesIO(b'"' + b"x" * (size - 2) + b'"')
     response = client.post(
         HOOK,
         input_stream=body,
@@ -369,6 +370,12 @@ def test_a_chunked_body_that_turns_out_too_large(client: FlaskClient) -> None:
         environ_overrides={"wsgi.input_terminated": True},
     )
     refusal(response, 413)
+
+
+def test_the_largest_body_is_read(ehr: Ehr) -> None:
+    """One byte less than too much."""
+    issue = refusal(ehr.post(b'"' + b"x" * 1_999_998 + b'"'), 400)
+    assert "expected an object" in issue["diagnostics"]
 
 
 def test_a_chunked_body_is_read(client: FlaskClient, ehr: Ehr) -> None:
@@ -446,25 +453,15 @@ EVERY_TYPE = sorted({resource["resourceType"] for resource in MET.resources})
 IN_PLACE = {"resourceType", "id"}
 
 
-def broken_in(kind: str, member: str, wrong: Any) -> Any:
-    """The story with one member of the last resource of that type replaced."""
-    resources = deepcopy(list(MET.resources))
-    target = [resource for resource in resources if resource["resourceType"] == kind][-1]
-    target[member] = deepcopy(wrong)
-    return resources
-
-
 def _statuses(answer: Json) -> dict[str, str]:
     (found,) = determinations(answer)
     return {one["id"]: one["status"] for one in found["criteria"]}
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=repr)
-@pytest.mark.parametrize("kind", [kind for kind in EVERY_TYPE if kind != "Coverage"])
+@pytest.mark.parametrize("kind", [kind for kind in EVERY_TYPE if kind not in ("Coverage", "Organization")])
 def test_a_broken_resource_costs_itself(kind: str, wrong: Any, ehr: Ehr) -> None:
     """Whichever member is of whichever wrong type, the call is answered, and no criterion turns against the patient."""
-    from msgspec.structs import replace
-
     before = _statuses(ehr.sign(MET))
     target = [resource for resource in MET.resources if resource["resourceType"] == kind][-1]
     members = sorted(target.keys() - IN_PLACE)
@@ -539,13 +536,8 @@ def test_an_absurd_number_costs_the_result_that_has_it(number: bytes, ehr: Ehr) 
         assert criterion(response.get_json(), "8c")["status"] in ("unknown", "not-met")
 
 
-Check = Callable[[Json], None]
-
-
 def test_another_patient_s_resources_in_a_prefetch_do_not_count(ehr: Ehr) -> None:
     """Whatever key they come under: they are not this patient's."""
-    from msgspec.structs import replace
-
     foreign = deepcopy([resource for resource in MET.resources if resource["resourceType"] == "Observation"])
     for resource in foreign:
         resource["subject"] = {"reference": "Patient/somebody-else"}
