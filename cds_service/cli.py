@@ -12,6 +12,8 @@ import click
 from cds_service.policy.documents import PolicyFileError
 from cds_service.settings import Settings, SettingsError, read_settings, unknown_settings
 
+PORT = 8080
+
 
 @click.group()
 def main() -> None:
@@ -20,14 +22,15 @@ def main() -> None:
 
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--port", default=PORT, show_default=True, type=click.IntRange(1, 65535))
 def serve(host: str, port: int) -> None:
     """Run the service. Settings come from the environment (`CDS_*`)."""
     from cds_service.server import run
 
-    settings = _settings(public_url=os.environ.get("CDS_PUBLIC_URL") or f"http://127.0.0.1:{port}")
+    settings = _settings(public_url=_public_url(port))
     if settings.auth == "off" and not settings.allow_insecure and not _is_loopback(host):
         _stop("CDS_AUTH: off is only for loopback addresses; set CDS_ALLOW_INSECURE=1 to serve others without tokens")
+    _check_folders(settings)
     run(settings, host, port)
 
 
@@ -44,8 +47,9 @@ def evaluate(bundle: BinaryIO, order: str | None, as_json: bool, day: str | None
         judged_on = date.fromisoformat(day) if day else datetime.now(UTC).date()
     except ValueError:
         _stop(f"--day: expected YYYY-MM-DD, got {day!r}")
+    settings = _settings(public_url=_public_url(PORT))
     try:
-        click.echo(evaluate_bundle(bundle.read(), order, judged_on, as_json, _settings()))
+        click.echo(evaluate_bundle(bundle.read(), order, judged_on, as_json, settings))
     except EvaluationError as error:
         _stop(str(error))
 
@@ -66,14 +70,14 @@ def check(folder: Path | None) -> None:
     try:
         report, sound = check_policies(folder)
     except PolicyFileError as error:
-        _stop(str(error))
+        _stop(str(error), status=1)
     click.echo(report)
     if not sound:
         sys.exit(1)
 
 
 @main.command()
-@click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--port", default=PORT, show_default=True, type=click.IntRange(1, 65535))
 def demo(port: int) -> None:
     """Run the service with an embedded demo EHR and fictitious patients."""
     from cds_service.demo.run import run_demo
@@ -90,6 +94,26 @@ def _settings(**overrides: object) -> Settings:
         _stop(str(error))
 
 
+def _public_url(port: int) -> str:
+    return os.environ.get("CDS_PUBLIC_URL") or f"http://127.0.0.1:{port}"
+
+
+def _check_folders(settings: Settings) -> None:
+    """Stops here for what would otherwise end each worker at its start."""
+    from cds_service.app import load_knowledge
+
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        _stop(f"CDS_DATA_DIR: {settings.data_dir} cannot be made a folder: {error.strerror}")
+    if not os.access(settings.data_dir, os.W_OK | os.X_OK):
+        _stop(f"CDS_DATA_DIR: {settings.data_dir} cannot be written to")
+    try:
+        load_knowledge(settings.policies_dir)
+    except PolicyFileError as error:
+        _stop(f"CDS_POLICIES_DIR: {error}")
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ip_address(host).is_loopback
@@ -97,6 +121,6 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _stop(message: str) -> NoReturn:
+def _stop(message: str, status: int = 2) -> NoReturn:
     click.echo(message, err=True)
-    sys.exit(2)
+    sys.exit(status)

@@ -25,6 +25,7 @@ from fhir_mappings.needs import facts_for, needs_of
 from fhir_mappings.order import read_order, unread_product
 from fhir_mappings.reads import Reader
 from fhir_mappings.record import Record
+from fhir_mappings.references import child, children, word
 from fhir_mappings.servers import Server
 from hooks.call import ORDER_TYPES, Call, DraftOrder
 from hooks.cards import guidance_card, missing_tests_card
@@ -107,10 +108,10 @@ def answer(call: Call, service: Service, moment: Moment) -> dict[str, Any]:
     return {"cards": cards, "systemActions": actions if options.get("coverage-info") is not False else []}
 
 
-def _is_order(resource: Mapping[str, Any]) -> bool:
+def _is_order(resource: dict[str, Any]) -> bool:
     return (
         resource["resourceType"] in ORDER_TYPES
-        and resource.get("status") not in NOT_ORDERED
+        and word(resource, "status") not in NOT_ORDERED
         and resource.get("doNotPerform") is not True
     )
 
@@ -226,7 +227,8 @@ def _update(
     """
     if assertion is None:
         return None
-    extensions = draft.resource.get("extension", [])
+    found_there = draft.resource.get("extension")
+    extensions = found_there if isinstance(found_there, list) else []
     kept = [found for found in extensions if not _is_about(found, assertion.coverage)]
     if len(kept) < len(extensions) and any(_carries(found, assertion.assertion_id) for found in extensions):
         return None
@@ -248,14 +250,12 @@ def _is_about(extension: Any, coverage: str) -> bool:
         isinstance(extension, dict)
         and extension.get("url") == URL
         and any(
-            isinstance(part, dict)
-            and part.get("url") == "coverage"
-            and part.get("valueReference") == {"reference": coverage}
-            for part in extension.get("extension", ())
+            part.get("url") == "coverage" and child(part, "valueReference").get("reference") == coverage
+            for part in children(extension, "extension")
         )
     )
 
 
 def _carries(extension: Any, assertion_id: str) -> bool:
-    parts = extension.get("extension", ()) if isinstance(extension, dict) else ()
-    return any(isinstance(part, dict) and part.get("valueString") == assertion_id for part in parts)
+    parts = children(extension, "extension") if isinstance(extension, dict) else []
+    return any(part.get("valueString") == assertion_id for part in parts)

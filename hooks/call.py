@@ -211,7 +211,8 @@ def _entry(entry: Any, path: str, patient_id: str) -> tuple[str, dict[str, Any]]
     if not re.fullmatch(r"[A-Za-z]{1,64}", kind):
         place = f"{path}.resource.resourceType"
         raise Refusal(400, "value", f"{place}: expected a resource type", place)
-    _check_subject(resource, f"{path}.resource", patient_id)
+    if kind in ORDER_TYPES:
+        _check_order(resource, f"{path}.resource", patient_id)
     own_id, full_url = resource.get("id"), entry.get("fullUrl")
     if isinstance(own_id, str) and ID.fullmatch(own_id):
         return f"{kind}/{own_id}", resource
@@ -220,10 +221,11 @@ def _entry(entry: Any, path: str, patient_id: str) -> tuple[str, dict[str, Any]]
     raise Refusal(400, "required", f"{path}.resource.id: expected an id, so that the answer can name it", path)
 
 
-def _check_subject(resource: dict[str, Any], path: str, patient_id: str) -> None:
+def _check_order(resource: dict[str, Any], path: str, patient_id: str) -> None:
+    extension = resource.get("extension", [])
+    if not isinstance(extension, list):  # the answer is added to it
+        raise wrong_type(f"{path}.extension", "an array", extension)
     subject = resource.get("subject")
-    if subject is None or resource["resourceType"] not in ORDER_TYPES:
-        return
     reference = subject.get("reference") if isinstance(subject, dict) else None
     if reference is None:
         return

@@ -112,6 +112,7 @@ class ValueOf(Struct, frozen=True, forbid_unknown_fields=True):
     pick: Picked = "latest"
     refutes: Literal["always", "untreated"] = "always"
     warn_after_months: int | None = None
+    if_unread: Literal["open", "silent"] = "open"  # silent: a score that counts when it is seen, and is never sought
 
     def __post_init__(self) -> None:
         if len(self._comparisons) != 1:
@@ -128,7 +129,8 @@ class ValueOf(Struct, frozen=True, forbid_unknown_fields=True):
     def say(self, facts: Facts, earlier: Earlier) -> Said:
         ((compare, limit),) = self._comparisons.items()
         decide = number_decision(compare, limit, self.refutes)
-        return _of_results(facts, self.test, Window(self.within_months), self.pick, decide, self.warn_after_months)
+        said = _of_results(facts, self.test, Window(self.within_months), self.pick, decide, self.warn_after_months)
+        return _NOT_RECORDED if self.if_unread == "silent" and said.reason is Reason.NOT_RETRIEVED else said
 
 
 def _of_results(

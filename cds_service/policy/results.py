@@ -139,14 +139,14 @@ def weigh(facts: Facts, test: str, window: Window, picked: Picked, decide: Decis
 
 
 def _stands(said: Said, picked: Picked) -> bool:
-    """True when it holds whatever the record has that was not read.
+    """True when what was read counts although more may be there that was not.
 
-    One that is found is enough for "ever". The newest that was read may not be the newest; an answer with its report
-    stands by itself.
+    One that is found is enough for "ever", and none found is not. Of those that were read the newest decides: results
+    are asked for newest first, and what a caller sends of them is its word on the newest.
     """
     if picked == "ever":
         return said.truth is MET
-    return said.truth is not UNKNOWN and all(result.answer for result in said.facts)
+    return said.truth is not UNKNOWN or said.reason is Reason.REVIEW
 
 
 _INCONCLUSIVE = {MET: None, NOT_MET: None, UNKNOWN: Reason.INCONCLUSIVE}

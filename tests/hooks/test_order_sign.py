@@ -238,6 +238,14 @@ def test_an_earlier_assertion_of_this_coverage_is_replaced(ehr: Ehr) -> None:
     assert stated(newer)[0]["coverage-assertion-id"] != stated(back)[0]["coverage-assertion-id"]
 
 
+def test_an_earlier_assertion_is_known_whatever_the_ehr_added_to_it(ehr: Ehr) -> None:
+    """A display beside the reference makes it no other coverage."""
+    (back,) = updated(ehr.sign(MET))
+    part = next(part for part in back["extension"][0]["extension"] if part["url"] == "coverage")
+    part["valueReference"]["display"] = "Example Choice PPO"
+    assert ehr.sign(MET, back)["systemActions"] == []
+
+
 def test_an_assertion_about_another_coverage_is_kept(ehr: Ehr) -> None:
     """What another plan said of its own coverage is not ours to take away."""
     foreign = {
@@ -250,6 +258,32 @@ def test_an_assertion_about_another_coverage_is_kept(ehr: Ehr) -> None:
     (back,) = updated(ehr.sign(MET, order_of(MET.id, extension=[foreign])))
     assert back["extension"][0] == foreign
     assert len(stated(back)) == 2
+
+
+ODD_EXTENSIONS: list[object] = [
+    5,
+    "x",
+    None,
+    [],
+    {},
+    {"url": 5},
+    {"url": EXTENSION},
+    {"url": EXTENSION, "extension": 5},
+]
+
+
+@pytest.mark.parametrize("odd", ODD_EXTENSIONS, ids=repr)
+def test_odd_extensions_of_an_order_are_kept_as_they_are(odd: object, ehr: Ehr) -> None:
+    """What cannot be understood is nobody's earlier answer."""
+    (back,) = updated(ehr.sign(MET, order_of(MET.id, extension=[odd])))
+    assert back["extension"][0] == odd
+    assert len(back["extension"]) == 2
+
+
+@pytest.mark.parametrize("status", [5, [], {"x": 1}, True, ["draft"]], ids=repr)
+def test_an_odd_status_is_none(status: object, ehr: Ehr) -> None:
+    """The order is answered like one without a status."""
+    assert outcomes(ehr.sign(MET, order_of(MET.id, status=status))) == ["criteria-met"]
 
 
 # Several orders

@@ -82,12 +82,13 @@ def test_an_excluded_code_takes_the_words_away() -> None:
 
 def test_a_partial_code_needs_the_words() -> None:
     """The number alone was never seen with its name."""
-    rxnorm = "http://www.nlm.nih.gov/research/umls/rxnorm"
-    assert names("2626784", rxnorm, "product") == frozenset()
-    assert names("2626784", rxnorm, "product", display="Hemgenix kit") == {"order.hemgenix"}
     assert names("J7199", SYSTEMS.systems["hcpcs"][0], "product") == frozenset()
     assert names("J7199", SYSTEMS.systems["hcpcs"][0], "product", text="Alprolix") == {"med.factor_ix"}
-    assert names("GOVEMP", SYSTEMS.systems["act-code"][0], "coverage") == frozenset()
+
+
+def test_a_drug_is_known_by_its_rxnorm_code_alone() -> None:
+    """The codes that openFDA links to the brand name it without a word beside them."""
+    assert names("2626784", "http://www.nlm.nih.gov/research/umls/rxnorm", "product") == {"order.hemgenix"}
 
 
 def test_hematology_is_never_a_prefix() -> None:

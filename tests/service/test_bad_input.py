@@ -256,6 +256,14 @@ def test_a_version_of_another_type(version: Any, call: Json, ehr: Ehr) -> None:
     assert f"found {NAMES[type(version)]}" in refusal(ehr.post(call), 400)["diagnostics"]
 
 
+@pytest.mark.parametrize("wrong", [5, True, MARKER, {"url": MARKER}, None], ids=repr)
+def test_extensions_of_an_order_that_are_no_array(wrong: Any, call: Json, ehr: Ehr) -> None:
+    """400: the answer would be added to them."""
+    put(call, "context.draftOrders.entry.0.resource.extension", wrong)
+    issue = refusal(ehr.post(call), 400)
+    assert issue["expression"] == ["context.draftOrders.entry[0].resource.extension"]
+
+
 def test_two_entries_with_the_same_id(call: Json, ehr: Ehr) -> None:
     """Which one is meant would not be known."""
     call["context"]["draftOrders"]["entry"] *= 2

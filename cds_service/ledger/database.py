@@ -1,0 +1,134 @@
+"""Connections to the ledger's database, SQLite or PostgreSQL, each bounded in how long it may wait.
+
+An engine belongs to one process: after a fork the child makes its own.
+"""
+
+import os
+import socket
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import NullPool
+
+from cds_service.ledger.errors import LedgerSettingError
+
+SETTING = "CDS_DATABASE_URL"
+Durability = Literal["normal", "full"]
+
+
+class Limits(Struct, frozen=True):
+    """How long the database may take, in seconds, before it counts as away."""
+
+    patience_s: float = 1.0  # one call waits no longer, whatever its deadline
+    lock_s: float = 0.8  # waiting for a lock
+    stall_s: float = 1.2  # one transaction or probe
+    connect_s: int = 2
+    idle_s: float = 2.0  # between two looks at a database that nothing is written to
+    probe_s: float = 0.25  # between two looks at a database that is away, growing to
+    probe_most_s: float = 1.0
+
+
+def parse_url(text: str) -> URL:
+    """The URL with its driver named. Raises LedgerSettingError."""
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise LedgerSettingError(f"{SETTING}: not a URL; expected sqlite:///file or postgresql://host/name") from None
+    if url.drivername in ("sqlite", "sqlite+pysqlite"):
+        if not url.database or url.database == ":memory:" or "mode=memory" in str(url):
+            raise LedgerSettingError(f"{SETTING}: SQLite needs a file that outlives the process: sqlite:///file")
+        return url.set(drivername="sqlite+pysqlite")
+    if url.drivername in ("postgresql", "postgresql+psycopg"):
+        if find_spec("psycopg") is None:
+            raise LedgerSettingError(f"{SETTING}: the PostgreSQL driver is not installed; install the extra `postgres`")
+        return url.set(drivername="postgresql+psycopg")
+    raise LedgerSettingError(f"{SETTING}: expected sqlite:// or postgresql://, found {url.drivername[:40]}://")
+
+
+class Database:
+    """One database, by URL."""
+
+    def __init__(self, url: str, limits: Limits, durability: Durability = "normal") -> None:
+        self.url = parse_url(url)
+        self.limits = limits
+        self._durability = durability
+        self._engine: Engine | None = None
+        self._process = 0
+
+    @property
+    def is_sqlite(self) -> bool:
+        """True for SQLite."""
+        return self.url.get_backend_name() == "sqlite"
+
+    def connect(self) -> Connection:
+        """A new connection. Raises a DBAPIError or OSError where the database cannot be reached."""
+        return self._own_engine().connect()
+
+    def begin_reading(self) -> Connection:
+        """A new connection whose transactions do not wait for writers on SQLite."""
+        return self.connect().execution_options(reads=True)
+
+    def _own_engine(self) -> Engine:
+        if self._engine is None or self._process != os.getpid():
+            self._engine, self._process = self._make_engine(), os.getpid()
+        return self._engine
+
+    def _make_engine(self) -> Engine:
+        shared: dict[str, Any] = {
+            "poolclass": NullPool,
+            "hide_parameters": True,  # an error's text must not repeat what was to be kept
+            "json_serializer": lambda value: value if isinstance(value, str) else msgspec.json.encode(value).decode(),
+            "json_deserializer": msgspec.json.decode,
+        }
+        limits = self.limits
+        if self.is_sqlite:
+            given = {"timeout": limits.lock_s, "check_same_thread": False}
+            engine = create_engine(self.url, connect_args=given, **shared)
+            event.listen(engine, "do_connect", self._make_file)
+            event.listen(engine, "connect", self._set_up_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
+            return engine
+        options = (
+            f"-c statement_timeout={int(limits.stall_s * 1000)} -c lock_timeout={int(limits.lock_s * 1000)}"
+            " -c idle_in_transaction_session_timeout=60000"
+        )
+        given = {"connect_timeout": limits.connect_s, "options": options, "application_name": "cds-service"}
+        return create_engine(self.url, connect_args={**given, **self.url.query}, **shared)
+
+    def _make_file(self, *_: Any) -> None:
+        if "uri" in self.url.query:
+            return
+        path = Path(self.url.database or "")
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+
+    def _set_up_sqlite(self, raw: Any, _: Any) -> None:
+        raw.isolation_level = None  # transactions begin where `_begin_sqlite` says
+        if raw.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            raw.execute("PRAGMA journal_mode = WAL")
+        raw.execute(f"PRAGMA synchronous = {self._durability.upper()}")
+        raw.execute("PRAGMA secure_delete = ON")  # what is purged is overwritten
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A writer takes its lock at once: a reader that turns writer later could not wait for it.
+    reads = connection.get_execution_options().get("reads")
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def interrupt(connection: Connection) -> None:
+    """Makes whatever the connection waits for fail soon; may be called from another thread."""
+    with suppress(Exception):  # it may be gone by now, which is all that is asked for
+        raw: Any = connection.connection.dbapi_connection
+        if hasattr(raw, "interrupt"):
+            raw.interrupt()
+            return
+        with socket.socket(fileno=os.dup(raw.fileno())) as its:
+            its.shutdown(socket.SHUT_RDWR)
