@@ -15,6 +15,7 @@ from cds_service.app import build_service
 from cds_service.settings import Settings
 from fhir_mappings.needs import EVERYTHING
 from fhir_mappings.prefetch import ROW_OF
+from fhir_mappings.references import plain
 from hooks.answer import Moment, answer
 from hooks.call import ORDER_TYPES, Call, DraftOrder
 from hooks.refusals import Refusal
@@ -123,4 +124,4 @@ def _table(said: dict[str, Any], card: dict[str, Any]) -> str:
 
 def _wrapped(text: str) -> list[str]:
     indent = " " * 32
-    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent + "  ")
+    return textwrap.wrap(plain(text, 1000), WIDTH, initial_indent=indent, subsequent_indent=indent + "  ")

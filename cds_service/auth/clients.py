@@ -41,10 +41,6 @@ class TrustedClients:
     def __init__(self, clients: Iterable[TrustedClient] = ()) -> None:
         self._by_iss = {client.iss: client for client in clients}
 
-    def __len__(self) -> int:
-        """How many clients are registered."""
-        return len(self._by_iss)
-
     def of(self, iss: str) -> TrustedClient | None:
         """The client of this issuer, which must be equal to the letter; None when none is registered."""
         return self._by_iss.get(iss)

@@ -69,10 +69,6 @@ class KeySet:
             # Two keys of one name and type: neither is sure to be the one that was meant.
             named[key.algorithm] = None if key.algorithm in named else key
 
-    def __len__(self) -> int:
-        """How many names there are."""
-        return len(self._by_kid)
-
     def __contains__(self, kid: str) -> bool:
         """True when a key has that name, of whichever type."""
         return kid in self._by_kid

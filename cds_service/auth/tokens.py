@@ -28,7 +28,8 @@ LONGEST_LIFE_S = 600  # between iat and exp; five minutes are usual
 SKEW_S = 60  # by which a client's clock may differ
 
 _LATEST = 2**40  # epoch seconds; what is later is no date
-_BEARER = re.compile(r"bearer +([a-z0-9_-]+)\.([a-z0-9_-]+)\.([a-z0-9_-]+)", re.IGNORECASE | re.ASCII)
+# Possessive (`++`): what does not fit is not tried again at each length.
+_BEARER = re.compile(r"(?i:bearer) ++([A-Za-z0-9_-]++)\.([A-Za-z0-9_-]++)\.([A-Za-z0-9_-]++)", re.ASCII)
 _ALGORITHMS = {algorithm.value: algorithm for algorithm in Algorithm}
 
 

@@ -20,6 +20,8 @@ from cds_service.ledger.errors import LedgerSettingError
 
 SETTING = "CDS_DATABASE_URL"
 Durability = Literal["normal", "full"]
+_OPERATOR_S = 10
+READS = "reads"  # execution option: the transaction only reads, and takes no lock for writing
 
 
 class Limits(Struct, frozen=True):
@@ -70,9 +72,17 @@ class Database:
         """A new connection. Raises a DBAPIError or OSError where the database cannot be reached."""
         return self._own_engine().connect()
 
-    def begin_reading(self) -> Connection:
-        """A new connection whose transactions do not wait for writers on SQLite."""
-        return self.connect().execution_options(reads=True)
+    def connect_patiently(self) -> Connection:
+        """A new connection for an operator, who would rather wait than be told that the database is busy."""
+        connection = self.connect()
+        if self.is_sqlite:
+            settings = [f"PRAGMA busy_timeout = {_OPERATOR_S * 1000}"]
+        else:
+            settings = ["SET statement_timeout = 0", f"SET lock_timeout = {_OPERATOR_S * 1000}"]
+        with connection.begin():
+            for setting in settings:
+                connection.exec_driver_sql(setting)
+        return connection
 
     def _own_engine(self) -> Engine:
         if self._engine is None or self._process != os.getpid():
@@ -98,8 +108,12 @@ class Database:
             f"-c statement_timeout={int(limits.stall_s * 1000)} -c lock_timeout={int(limits.lock_s * 1000)}"
             " -c idle_in_transaction_session_timeout=60000"
         )
-        given = {"connect_timeout": limits.connect_s, "options": options, "application_name": "cds-service"}
-        return create_engine(self.url, connect_args={**given, **self.url.query}, **shared)
+        server: dict[str, Any] = {
+            "connect_timeout": limits.connect_s,
+            "options": options,
+            "application_name": "cds-service",
+        }
+        return create_engine(self.url, connect_args=server, **shared)
 
     def _make_file(self, *_: Any) -> None:
         if "uri" in self.url.query:
@@ -119,7 +133,7 @@ class Database:
 
 def _begin_sqlite(connection: Connection) -> None:
     # A writer takes its lock at once: a reader that turns writer later could not wait for it.
-    reads = connection.get_execution_options().get("reads")
+    reads = connection.get_execution_options().get(READS)
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 

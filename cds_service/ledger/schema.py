@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Column,
     Date,
     DateTime,
     Index,
@@ -21,7 +22,6 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
-from sqlalchemy import Column as C
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
@@ -55,28 +55,28 @@ class Moment(TypeDecorator[datetime]):
 decision = Table(
     "decision",
     metadata,
-    C("id", DECISION_ID, primary_key=True),  # sorts by time
-    C("assertion_id", WORD, nullable=False),
-    C("recorded_at", Moment, nullable=False),
-    C("hook", WORD, nullable=False),
-    C("hook_instance", WORD, nullable=False),
-    C("caller", WORD, nullable=False),
-    C("dialect", WORD, nullable=False),
-    C("member_key", HASH, nullable=False),
-    C("order_key", HASH, nullable=False),
-    C("coverage_key", HASH, nullable=False),
-    C("policy", WORD, nullable=False),
-    C("policy_version", Date, nullable=False),
-    C("service_version", WORD, nullable=False),
-    C("drug", WORD, nullable=False),
-    C("day", Date, nullable=False),
-    C("outcome", WORD, nullable=False),
-    C("covered", WORD, nullable=False),
-    C("findings", JSON, nullable=False),
-    C("inputs", LargeBinary),  # sealed, or NULL where there is no key
-    C("cards", JSON, nullable=False),
-    C("suggestions", JSON, nullable=False),
-    C("number", String(32)),
+    Column("id", DECISION_ID, primary_key=True),  # sorts by time
+    Column("assertion_id", WORD, nullable=False),
+    Column("recorded_at", Moment, nullable=False),
+    Column("hook", WORD, nullable=False),
+    Column("hook_instance", WORD, nullable=False),
+    Column("caller", WORD, nullable=False),
+    Column("dialect", WORD, nullable=False),
+    Column("member_key", HASH, nullable=False),
+    Column("order_key", HASH, nullable=False),
+    Column("coverage_key", HASH, nullable=False),
+    Column("policy", WORD, nullable=False),
+    Column("policy_version", Date, nullable=False),
+    Column("service_version", WORD, nullable=False),
+    Column("drug", WORD, nullable=False),
+    Column("day", Date, nullable=False),
+    Column("outcome", WORD, nullable=False),
+    Column("covered", WORD, nullable=False),
+    Column("findings", JSON, nullable=False),
+    Column("inputs", LargeBinary),  # sealed, or NULL where there is no key
+    Column("cards", JSON, nullable=False),
+    Column("suggestions", JSON, nullable=False),
+    Column("number", String(32)),
     Index("decision_assertion", "assertion_id"),
     Index("decision_member", "member_key"),
 )
@@ -84,40 +84,40 @@ decision = Table(
 card = Table(
     "card",
     metadata,
-    C("uuid", WORD, primary_key=True),
-    C("decision_id", DECISION_ID, nullable=False),
-    C("kind", WORD, nullable=False),
+    Column("uuid", WORD, primary_key=True),
+    Column("decision_id", DECISION_ID, nullable=False),
+    Column("kind", WORD, nullable=False),
     Index("card_decision", "decision_id"),
 )
 
 authorization = Table(
     "authorization",
     metadata,
-    C("number", String(32), primary_key=True),
-    C("member_key", HASH, nullable=False),
-    C("drug", WORD, nullable=False),
-    C("order_key", HASH, nullable=False),
-    C("coverage_key", HASH, nullable=False),
-    C("issued_on", Date, nullable=False),
-    C("expires_on", Date, nullable=False),
-    C("decision_id", DECISION_ID, nullable=False),
+    Column("number", String(32), primary_key=True),
+    Column("member_key", HASH, nullable=False),
+    Column("drug", WORD, nullable=False),
+    Column("order_key", HASH, nullable=False),
+    Column("coverage_key", HASH, nullable=False),
+    Column("issued_on", Date, nullable=False),
+    Column("expires_on", Date, nullable=False),
+    Column("decision_id", DECISION_ID, nullable=False),
     UniqueConstraint("member_key", "drug", "order_key", "coverage_key", name="authorization_once"),
 )
 
 feedback = Table(
     "feedback",
     metadata,
-    C("id", ROW_ID, primary_key=True, autoincrement=True),
-    C("card", WORD, nullable=False),
-    C("decision_id", DECISION_ID),  # NULL for a card that is not known here
-    C("kind", WORD),
-    C("outcome", WORD, nullable=False),
-    C("reason_code", WORD, nullable=False),
-    C("reason_system", WORD, nullable=False),
-    C("comment", LargeBinary),  # sealed, or NULL
-    C("accepted", JSON, nullable=False),
-    C("outcome_timestamp", WORD, nullable=False),
-    C("received_at", Moment, nullable=False),
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("card", WORD, nullable=False),
+    Column("decision_id", DECISION_ID),  # NULL for a card that is not known here
+    Column("kind", WORD),
+    Column("outcome", WORD, nullable=False),
+    Column("reason_code", WORD, nullable=False),
+    Column("reason_system", WORD, nullable=False),
+    Column("comment", LargeBinary),  # sealed, or NULL
+    Column("accepted", JSON, nullable=False),
+    Column("outcome_timestamp", WORD, nullable=False),
+    Column("received_at", Moment, nullable=False),
     UniqueConstraint("card", "outcome", "outcome_timestamp", name="feedback_once"),
     Index("feedback_decision", "decision_id"),
 )
@@ -125,18 +125,18 @@ feedback = Table(
 installation = Table(
     "installation",
     metadata,
-    C("name", String(64), primary_key=True),
-    C("value", LargeBinary, nullable=False),
-    C("created_at", Moment, nullable=False),
+    Column("name", String(64), primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+    Column("created_at", Moment, nullable=False),
 )
 
 access_log = Table(
     "access_log",
     metadata,
-    C("id", ROW_ID, primary_key=True, autoincrement=True),
-    C("at", Moment, nullable=False),
-    C("who", WORD, nullable=False),
-    C("action", WORD, nullable=False),
-    C("about", Text, nullable=False),
-    C("count", Integer, nullable=False),
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("at", Moment, nullable=False),
+    Column("who", WORD, nullable=False),
+    Column("action", WORD, nullable=False),
+    Column("about", Text, nullable=False),
+    Column("count", Integer, nullable=False),
 )

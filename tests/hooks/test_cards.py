@@ -385,7 +385,7 @@ _MARKS = st.text(alphabet=st.sampled_from("ab12 \\`*_[]()<>{}#+-.!|~&;:/@=w\"'^$
 
 @given(_MARKS | st.text(max_size=40))
 @example("a_b_c")
-@example("&amp")
+@example("&amp;")
 @example("<a")
 @example("~~a~~")
 def test_escaped_text_reads_as_itself(text: str) -> None:

@@ -58,18 +58,18 @@ def sign_with(ehr: Ehr, **members: object) -> Json:
 def test_a_service_request_is_known_by_its_billing_code(system: str, code: str, drug: str, ehr: Ehr) -> None:
     """Under every address that HCPCS is written with."""
     story = STORY_OF[drug]
-    shared = {name: story.order[name] for name in ("id", "status", "intent", "subject", "requester", "insurance")}
-    answer = ehr.sign(story, {"resourceType": "ServiceRequest", **shared, "code": coded(system, code)})
+    common = {name: story.order[name] for name in ("id", "status", "intent", "subject", "requester", "insurance")}
+    answer = ehr.sign(story, {"resourceType": "ServiceRequest", **common, "code": coded(system, code)})
     assert drugs(answer) == [drug]
-    assert determinations(answer)[0]["order"] == f"ServiceRequest/{shared['id']}"
+    assert determinations(answer)[0]["order"] == f"ServiceRequest/{common['id']}"
     assert said_of(answer)["coverage"] == [story.order["insurance"][0]]
 
 
 @pytest.mark.parametrize("code", ["96365", "J1413", "J14111", ""])
 def test_a_service_request_for_something_else_gets_no_card(code: str, ehr: Ehr) -> None:
     """An infusion's own code, or one that only looks alike, names no drug."""
-    shared = {name: HEMGENIX.order[name] for name in ("id", "status", "intent", "subject", "insurance")}
-    answer = ehr.sign(HEMGENIX, {"resourceType": "ServiceRequest", **shared, "code": coded(HCPCS[0], code)})
+    common = {name: HEMGENIX.order[name] for name in ("id", "status", "intent", "subject", "insurance")}
+    answer = ehr.sign(HEMGENIX, {"resourceType": "ServiceRequest", **common, "code": coded(HCPCS[0], code)})
     assert answer["cards"] == []
 
 

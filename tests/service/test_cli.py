@@ -1,8 +1,10 @@
 """The commands `evaluate` and `policies check`: what they print, and with which status they end."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -26,11 +28,13 @@ def whole(*resources: Json) -> bytes:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Evaluate:
-    """A function: the result of a command, with a data folder of its own."""
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Evaluate:
+    """A function: the result of a command, with a data folder and settings of its own."""
+    for name in [name for name in os.environ if name.startswith("CDS_")]:
+        monkeypatch.delenv(name)
 
     def command(*arguments: str, sent: bytes = b"", **given: str | None) -> Result:
-        environment = {"CDS_DATA_DIR": str(tmp_path / "data"), "CDS_PUBLIC_URL": PUBLIC, "CDS_POLICIES_DIR": None}
+        environment = {"CDS_DATA_DIR": str(tmp_path / "data"), "CDS_PUBLIC_URL": PUBLIC}
         runner = CliRunner(env={**environment, **given})
         return runner.invoke(main, arguments, input=sent)
 
@@ -70,6 +74,19 @@ def test_what_is_missing_is_printed(evaluate: Evaluate) -> None:
     assert "documentation-missing" in text
     assert "unknown (stale)" in text
     assert "needed: " in text
+
+
+def test_a_chart_cannot_command_the_terminal(evaluate: Evaluate) -> None:
+    """Control characters in what a chart says are not printed."""
+    story = deepcopy(MET)
+    for resource in chart(story, "Observation"):
+        if "valueQuantity" in resource:
+            resource["valueQuantity"]["unit"] += "\x1b[2J\x07"
+    found = evaluate(whole(*story.resources, story.order))
+    assert found.exit_code == 0
+    assert "[2J" in found.stdout
+    assert "\x1b" not in found.stdout
+    assert "\x07" not in found.stdout
 
 
 def test_standard_input_is_read(run: Evaluate) -> None:

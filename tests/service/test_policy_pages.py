@@ -74,7 +74,9 @@ def test_a_policy_s_page_has_every_criterion(drug: str, client: FlaskClient) -> 
     text = " ".join(found.text.split())
     twin = client.get(f"/policies/pharmacy-109/{drug}", headers=JSON).get_json()
     assert [one["id"] for one in twin["criteria"]] == IDS[drug]
+    assert "The patient must be 18 years of age or older" in text
     for one in twin["criteria"]:
+        assert one["paragraph"]
         assert one["label"] in text
         assert " ".join(one["paragraph"].split()) in text
     assert twin["version"] in text

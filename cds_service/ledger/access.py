@@ -1,0 +1,207 @@
+"""What an operator may do with the ledger. Each use is written down before anything is shown."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import ColumnElement, Connection, RowMapping, insert, select, update
+
+from cds_service.ledger.database import READS, Database
+from cds_service.ledger.feedback import FeedbackRow, feedback_table
+from cds_service.ledger.fingerprint import Fingerprints, id_floor
+from cds_service.ledger.installation import read_keys
+from cds_service.ledger.migrate import migrate
+from cds_service.ledger.purge import PURGED_AT_ONCE, Doomed, of_member, older_than, purge_some
+from cds_service.ledger.replay import Replayed, replay
+from cds_service.ledger.rows import word
+from cds_service.ledger.schema import access_log, authorization, decision, feedback
+from cds_service.ledger.sealing import Seal
+from cds_service.policy.library import Library
+
+_PAGE = 200
+Action = Literal["show", "export", "replay", "feedback", "purge", "reseal"]
+
+
+class Use(Struct, frozen=True):
+    """A line of the access log."""
+
+    at: datetime
+    who: str
+    action: str
+    about: str
+    count: int
+
+
+class Access:
+    """The operator's side of one ledger. A database that is away raises here; newer tables raise NewerSchemaError."""
+
+    def __init__(self, database: Database, seal: Seal | None, who: str, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._seal = seal
+        self._who = who
+        self._clock = clock
+
+    def show(self, name: str) -> tuple[dict[str, Any], ...]:
+        """The decisions of that decision id, assertion id or authorization number, each with feedback; not unsealed."""
+        with self._opened() as connection:
+            ids = select(authorization.c.decision_id).where(authorization.c.number == name)
+            wanted = (decision.c.id == name) | (decision.c.assertion_id == name) | decision.c.id.in_(ids)
+            with _reading(connection):
+                found = connection.execute(select(decision).where(wanted).order_by(decision.c.id)).mappings().all()
+                shown = tuple({**_plain(row), "feedback": _feedback_of(connection, row["id"])} for row in found)
+            self._note(connection, "show", f"decision {word(name)}", len(shown))
+        return shown
+
+    def export(self, since: datetime | None = None, member: str | None = None) -> Iterator[bytes]:
+        """Every decision, oldest first, as JSON lines; of one member where it is named. Sealed inputs stay sealed."""
+        with self._opened() as connection:
+            where, about = self._chosen(connection, since, member)
+            self._note(connection, "export", about, 0)
+            for row in _pages(connection, where):
+                yield msgspec.json.encode(_plain(row)) + b"\n"
+
+    def replay(
+        self, library: Library, decision_id: str | None = None, since: datetime | None = None
+    ) -> Iterator[Replayed]:
+        """One decision again, or all since a moment, oldest first."""
+        with self._opened() as connection:
+            where, about = self._chosen(connection, since, None)
+            if decision_id is not None:
+                where, about = [decision.c.id == decision_id], f"decision {word(decision_id)}"
+            self._note(connection, "replay", about, 0)
+            hashes = Fingerprints(read_keys(connection).fingerprints)
+            for row in _pages(connection, where):
+                yield replay(_Row(row), library, self._seal, hashes)
+
+    def feedback_table(self) -> tuple[FeedbackRow, ...]:
+        """How often each kind of card was accepted or overridden, and why."""
+        with self._opened() as connection:
+            self._note(connection, "feedback", "counts", 0)
+            with _reading(connection):
+                return feedback_table(connection)
+
+    def purge(self, *, member: str | None = None, older_than_days: int | None = None) -> int:
+        """How many rows went: all of one member (named as the entries name it), or what is older than so many days."""
+        with self._opened() as connection:
+            if member is not None:
+                key = self._member_key(connection, member)
+                doomed, about = of_member(key), f"member {key}"
+            elif older_than_days is not None and older_than_days >= 0:
+                doomed = older_than(self._clock() - timedelta(days=older_than_days))
+                about = f"older than {older_than_days} days"
+            else:
+                raise ValueError("name a member or an age in days")
+            self._note(connection, "purge", about, 0)
+            gone = _purge(connection, doomed)
+            self._note(connection, "purge", about, gone)
+            if self._database.is_sqlite:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        return gone
+
+    def reseal(self) -> int:
+        """How many values were sealed anew with the first key. Raises SealedError at the first that no key opens."""
+        if self._seal is None:
+            return 0
+        count = 0
+        with self._opened() as connection:
+            self._note(connection, "reseal", "all", 0)
+            for table, key, column in (
+                (decision, decision.c.id, decision.c.inputs),
+                (feedback, feedback.c.id, feedback.c.comment),
+            ):
+                with _reading(connection):
+                    ids = list(connection.scalars(select(key).where(column.is_not(None))))
+                for start in range(0, len(ids), _PAGE):
+                    with connection.begin():
+                        rows = connection.execute(select(key, column).where(key.in_(ids[start : start + _PAGE]))).all()
+                        for found, sealed in rows:
+                            new = {column.name: self._seal.renew(bytes(sealed))}
+                            connection.execute(update(table).where(key == found).values(new))
+                    count += len(rows)
+        return count
+
+    def uses(self) -> tuple[Use, ...]:
+        """The access log, oldest first."""
+        with self._opened() as connection, _reading(connection):
+            said = [access_log.c[name] for name in Use.__struct_fields__]
+            rows = connection.execute(select(*said).order_by(access_log.c.id))
+            return tuple(Use(**row) for row in rows.mappings())
+
+    @contextmanager
+    def _opened(self) -> Iterator[Connection]:
+        with self._database.connect_patiently() as connection:
+            migrate(connection)
+            yield connection
+
+    def _note(self, connection: Connection, action: Action, about: str, count: int) -> None:
+        with connection.begin():
+            row = {"at": self._clock(), "who": word(self._who), "action": action, "about": about, "count": count}
+            connection.execute(insert(access_log), row)
+
+    def _member_key(self, connection: Connection, member: str) -> str:
+        return Fingerprints(read_keys(connection).fingerprints).of("member", member)
+
+    def _chosen(
+        self, connection: Connection, since: datetime | None, member: str | None
+    ) -> tuple[list[ColumnElement[bool]], str]:
+        where, about = [], []
+        if since is not None:
+            where.append(decision.c.id >= id_floor(since.timestamp()))
+            about.append(f"since {since.isoformat()}")
+        if member is not None:
+            key = self._member_key(connection, member)
+            where.append(decision.c.member_key == key)
+            about.append(f"member {key}")
+        return where, ", ".join(about) or "all"
+
+
+class _Row:
+    """A row by attribute, as `replay` reads it."""
+
+    def __init__(self, row: RowMapping) -> None:
+        self.__dict__.update(row)
+
+
+@contextmanager
+def _reading(connection: Connection) -> Iterator[None]:
+    connection.execution_options(**{READS: True})
+    try:
+        with connection.begin():
+            yield
+    finally:
+        connection.execution_options(**{READS: False})
+
+
+def _pages(connection: Connection, where: list[ColumnElement[bool]]) -> Iterator[RowMapping]:
+    last = ""
+    while True:
+        wanted = select(decision).where(decision.c.id > last, *where).order_by(decision.c.id).limit(_PAGE)
+        with _reading(connection):
+            rows = connection.execute(wanted).mappings().all()
+        yield from rows
+        if len(rows) < _PAGE:
+            return
+        last = rows[-1]["id"]
+
+
+def _purge(connection: Connection, doomed: Doomed) -> int:
+    total = 0
+    while True:
+        with connection.begin():
+            gone = purge_some(connection, doomed, PURGED_AT_ONCE)
+        total += gone
+        if gone < PURGED_AT_ONCE:
+            return total
+
+
+def _plain(row: RowMapping) -> dict[str, Any]:
+    """The row for people and machines: whether inputs are kept, not the sealed bytes."""
+    return {**row, "inputs": "sealed" if row["inputs"] is not None else None}
+
+
+def _feedback_of(connection: Connection, decision_id: str) -> list[dict[str, Any]]:
+    rows = connection.execute(select(feedback).where(feedback.c.decision_id == decision_id).order_by(feedback.c.id))
+    return [{**row, "comment": "sealed" if row["comment"] is not None else None} for row in rows.mappings()]

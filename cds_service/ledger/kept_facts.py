@@ -1,0 +1,99 @@
+"""Facts as they are kept for replay: JSON that gives back the same facts, with every digit, date and word."""
+
+from collections.abc import Mapping
+from datetime import date
+
+import msgspec
+from msgspec import Struct
+
+from cds_service.policy.dates import Span
+from cds_service.policy.facts import (
+    Answer,
+    Clinician,
+    Diagnosis,
+    Facts,
+    Interval,
+    Names,
+    Note,
+    Order,
+    Person,
+    Plan,
+    Result,
+    Treatment,
+)
+
+
+class KeptFactsError(ValueError):
+    """Kept facts that this version cannot read."""
+
+
+class KeptAnswer(Struct, frozen=True, omit_defaults=True):
+    """An answer whose value says of what kind it is."""
+
+    link_id: str
+    reference: str
+    display: str
+    authored: Span | None = None
+    shown: str = ""
+    plain: bool | int | str | None = None
+    interval: Interval | None = None
+    span: Span | None = None
+
+
+class KeptFacts(Struct, frozen=True):
+    """`Facts`, field by field; a test insists on that."""
+
+    day: date
+    order: Order
+    person: Person | None
+    plan: Plan | None
+    results: Mapping[str, tuple[Result, ...]]
+    diagnoses: tuple[Diagnosis, ...]
+    treatments: tuple[Treatment, ...]
+    clinicians: tuple[Clinician, ...]
+    notes: tuple[Note, ...]
+    answers: Mapping[str, KeptAnswer]
+    unread: Names
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(KeptFacts)
+
+
+def encode_facts(facts: Facts) -> bytes:
+    """The facts as JSON."""
+    given = {name: getattr(facts, name) for name in Facts.__struct_fields__}
+    given["answers"] = {link_id: _kept(answer) for link_id, answer in facts.answers.items()}
+    return _encoder.encode(given)
+
+
+def decode_facts(kept: bytes) -> Facts:
+    """The facts that were kept. Raises KeptFactsError."""
+    try:
+        found = _decoder.decode(kept)
+    except msgspec.DecodeError:
+        raise KeptFactsError("kept in a form that this version does not read") from None
+    given = {name: getattr(found, name) for name in KeptFacts.__struct_fields__}
+    given["answers"] = {link_id: _answer(answer) for link_id, answer in found.answers.items()}
+    return Facts(**given)
+
+
+def _kept(answer: Answer) -> KeptAnswer:
+    value = answer.value
+    return KeptAnswer(
+        link_id=answer.link_id,
+        reference=answer.reference,
+        display=answer.display,
+        authored=answer.authored,
+        shown=answer.shown,
+        plain=None if isinstance(value, Interval | Span) else value,
+        interval=value if isinstance(value, Interval) else None,
+        span=value if isinstance(value, Span) else None,
+    )
+
+
+def _answer(kept: KeptAnswer) -> Answer:
+    value = next((v for v in (kept.plain, kept.interval, kept.span) if v is not None), None)
+    if value is None:
+        raise KeptFactsError("an answer without a value")
+    return Answer(kept.link_id, value, kept.reference, kept.display, kept.authored, kept.shown)

@@ -1,0 +1,36 @@
+"""Authorization numbers: one for each member, drug, order and coverage, whoever asks, as often as it is asked."""
+
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from cds_service.ledger.dialect import insert
+from cds_service.ledger.fingerprint import new_number
+from cds_service.ledger.schema import authorization
+from cds_service.policy.dates import months_after
+
+KEY = ("member_key", "drug", "order_key", "coverage_key")
+
+
+def number_for(connection: Connection, decision: dict[str, Any], today: date, months: int) -> tuple[str, date]:
+    """The number that stands for the decision's key, with the day it was issued; issued now where there is none.
+
+    It is the caller's to commit before anyone is told.
+    """
+    key = {name: decision[name] for name in KEY}
+    while True:
+        issued = {
+            **key,
+            "number": new_number(),
+            "issued_on": today,
+            "expires_on": months_after(today, months),
+            "decision_id": decision["id"],
+        }
+        new = insert(connection, authorization).on_conflict_do_nothing().returning(authorization.c.number)
+        if connection.execute(new, issued).first() is not None:
+            return issued["number"], today
+        found = connection.execute(select(authorization.c.number, authorization.c.issued_on).filter_by(**key)).first()
+        if found is not None:
+            return found.number, found.issued_on
+        # the random number itself was taken: once in 2**60, but never to be given twice

@@ -1,0 +1,52 @@
+"""Takes decisions out of the ledger, with their cards, feedback and numbers, a few at a time so that nobody waits."""
+
+from datetime import UTC, date, datetime
+
+from msgspec import Struct
+from sqlalchemy import ColumnElement, Connection, Table, delete, select
+
+from cds_service.ledger.fingerprint import id_floor
+from cds_service.ledger.schema import authorization, card, decision, feedback
+
+PURGED_AT_ONCE = 500
+
+
+class Doomed(Struct, frozen=True):
+    """What is to be taken out, table by table."""
+
+    decisions: ColumnElement[bool]
+    numbers: ColumnElement[bool]
+    unlinked_feedback: ColumnElement[bool] | None = None
+
+
+def older_than(moment: datetime) -> Doomed:
+    """What was kept before this moment; a number stays until its expiry is as old."""
+    unlinked = feedback.c.decision_id.is_(None) & (feedback.c.received_at < moment)
+    day: date = moment.astimezone(UTC).date()
+    return Doomed(decision.c.id < id_floor(moment.timestamp()), authorization.c.expires_on < day, unlinked)
+
+
+def of_member(member_key: str) -> Doomed:
+    """Everything of one member."""
+    return Doomed(decision.c.member_key == member_key, authorization.c.member_key == member_key)
+
+
+def purge_some(connection: Connection, doomed: Doomed, most: int) -> int:
+    """How many rows were taken out of the table that had most of them; fewer than `most` when nothing is left."""
+    ids = list(connection.scalars(select(decision.c.id).where(doomed.decisions).limit(most)))
+    if ids:
+        for table, column in ((card, card.c.decision_id), (feedback, feedback.c.decision_id)):
+            connection.execute(delete(table).where(column.in_(ids)))
+        connection.execute(delete(decision).where(decision.c.id.in_(ids)))
+    numbers = _take(connection, authorization, authorization.c.number, doomed.numbers, most)
+    unlinked = 0
+    if doomed.unlinked_feedback is not None:
+        unlinked = _take(connection, feedback, feedback.c.id, doomed.unlinked_feedback, most)
+    return max(len(ids), numbers, unlinked)
+
+
+def _take(connection: Connection, table: Table, key: ColumnElement[str], doomed: ColumnElement[bool], most: int) -> int:
+    keys = list(connection.scalars(select(key).where(doomed).limit(most)))
+    if keys:
+        connection.execute(delete(table).where(key.in_(keys)))
+    return len(keys)

@@ -1,0 +1,137 @@
+"""What the writer writes: batches of decisions and of feedback, and the probes in between."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import Connection, delete, select, text
+
+from cds_service.ledger.dialect import insert
+from cds_service.ledger.feedback import FeedbackItem, write_feedback
+from cds_service.ledger.fingerprint import Fingerprints, new_decision_id
+from cds_service.ledger.installation import Keys, read_keys
+from cds_service.ledger.migrate import migrate
+from cds_service.ledger.numbers import KEY, number_for
+from cds_service.ledger.pending import Pending
+from cds_service.ledger.purge import PURGED_AT_ONCE, older_than, purge_some
+from cds_service.ledger.rows import card_rows, decision_row
+from cds_service.ledger.schema import authorization, card, decision, feedback, installation
+from cds_service.ledger.sealing import Seal
+from hooks.book import Entry, Receipt
+
+RECORDED = Receipt(recorded=True)
+_PROBE = "probe"
+_RETENTION_EVERY = timedelta(hours=1)
+
+
+class Decisions(Struct, frozen=True):
+    """The entries of one call."""
+
+    entries: tuple[Entry, ...]
+    at: datetime
+
+
+class Feedback(Struct, frozen=True):
+    """The feedback of one call."""
+
+    items: tuple[FeedbackItem, ...]
+    at: datetime
+
+
+class LedgerStore:
+    """The store of one process."""
+
+    def __init__(
+        self, seal: Seal | None, service_version: str, now: Callable[[], datetime], retention_days: int | None
+    ) -> None:
+        self.keys: Keys | None = None  # known once the database was reached
+        self._hashes: Fingerprints | None = None
+        self._seal = seal
+        self._service_version = service_version
+        self._now = now
+        self._retention_days = retention_days
+        self._next_retention = now()
+
+    def opened(self, connection: Connection) -> None:
+        """Brings the tables up to date and reads the keys. Raises NewerSchemaError."""
+        migrate(connection)
+        self.keys = read_keys(connection)
+        self._hashes = Fingerprints(self.keys.fingerprints)
+
+    def probe(self, connection: Connection) -> None:
+        """Writes and takes back as much as a call does: a full or read-only database fails here, not with a call."""
+        row = {"name": _PROBE, "value": bytes(32_768), "created_at": datetime.now(UTC)}
+        mine = installation.c.name == _PROBE
+        with connection.begin():
+            if connection.dialect.name == "postgresql":
+                names = ", ".join(f'"{table.name}"' for table in (decision, card, authorization, feedback))
+                connection.execute(text(f"LOCK TABLE {names} IN ROW EXCLUSIVE MODE"))
+            connection.execute(insert(connection, installation).on_conflict_do_nothing(), row)
+            connection.execute(delete(installation).where(mine))
+
+    def beat(self, connection: Connection) -> None:
+        """Asks for nothing, on SQLite with the write lock; from time to time takes out what is past its retention."""
+        with connection.begin():
+            if self._retention_days is not None and self._now() >= self._next_retention:
+                before = self._now() - timedelta(days=self._retention_days)
+                if purge_some(connection, older_than(before), PURGED_AT_ONCE) < PURGED_AT_ONCE:
+                    self._next_retention = self._now() + _RETENTION_EVERY
+            else:
+                connection.execute(select(1))
+
+    def prepare(self, pending: Pending) -> None:
+        """The rows of decisions; feedback is written as it is."""
+        work = pending.work
+        if not isinstance(work, Decisions):
+            return
+        assert self._hashes is not None, "opened first"  # noqa: S101 - the writer's order of calls
+        made = []
+        for entry in work.entries:
+            decision_id = new_decision_id()
+            row = decision_row(entry, decision_id, work.at, self._hashes, self._seal, self._service_version)
+            made.append((entry, row, card_rows(entry, decision_id)))
+        pending.prepared = made
+
+    def write(self, connection: Connection, pendings: Sequence[Pending]) -> None:
+        """Everything of the batch, one statement for each table."""
+        rows: list[dict[str, Any]] = []
+        cards: list[dict[str, Any]] = []
+        numbered = self._numbers(connection, pendings)
+        for pending in pendings:
+            work = pending.work
+            if isinstance(work, Feedback):
+                continue
+            receipts = []
+            for _, row, its_cards in pending.prepared:
+                receipt = numbered.get(row["id"], RECORDED)
+                row["number"] = receipt.number or None
+                receipts.append(receipt)
+                rows.append(row)
+                cards += its_cards
+            pending.result = tuple(receipts)
+        if rows:
+            connection.execute(insert(connection, decision).on_conflict_do_nothing(), rows)
+        if cards:
+            connection.execute(insert(connection, card).on_conflict_do_nothing(), cards)
+        for pending in pendings:
+            if isinstance(pending.work, Feedback):
+                write_feedback(connection, pending.work.items, pending.work.at, self._seal)
+                pending.result = True
+
+    def _numbers(self, connection: Connection, pendings: Sequence[Pending]) -> dict[str, Receipt]:
+        """The receipts of the entries that get a number, by decision; none for callers who have gone."""
+        wanted = [
+            (entry, row)
+            for pending in pendings
+            if isinstance(pending.work, Decisions) and not pending.given_up
+            for entry, row, _ in pending.prepared
+            if entry.wants_number
+        ]
+        wanted.sort(key=lambda pair: [pair[1][name] for name in KEY])  # one order for all: no deadlock
+        found = {}
+        for entry, row in wanted:
+            months = entry.said.policy.authorization.months
+            number, issued_on = number_for(connection, row, self._now().date(), months)
+            found[row["id"]] = Receipt(recorded=True, number=number, issued_on=issued_on)
+        return found
