@@ -1,5 +1,7 @@
 """The composition root: every dependency built once, from the settings, and handed down as an argument."""
 
+import contextlib
+import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -96,9 +98,11 @@ def _secret(data_dir: Path) -> bytes:
     """The key that assertion ids are derived with, kept so that a restart gives the same ids."""
     path = data_dir / "assertion.key"
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    try:
-        path.touch(mode=0o600, exist_ok=False)
-        path.write_bytes(secrets.token_bytes(32))
-    except FileExistsError:
-        pass
+    if not path.exists():
+        made = data_dir / f"assertion.key.{os.getpid()}"
+        made.touch(mode=0o600)
+        made.write_bytes(secrets.token_bytes(32))
+        with contextlib.suppress(FileExistsError):
+            os.link(made, path)  # whole, or not at all: of several workers the first one's key stands
+        made.unlink()
     return path.read_bytes()

@@ -147,4 +147,5 @@ def _payer(coverage: Json, reference: Json, record: Record) -> Payer:
     name = first_text(
         plain(organization.get("name")) if organization is not None else "", plain(reference.get("display"))
     )
-    return Payer(name, identifiers, organization is not None or literal is None or bool(identifiers))
+    unreadable = organization is not None and not isinstance(organization.get("identifier", []), list)
+    return Payer(name, identifiers, bool(identifiers) or (not unreadable and (organization is not None or literal is None)))

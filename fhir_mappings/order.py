@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from cds_service.policy.facts import Dose, Interval, Names, Order, exactly
 from fhir_mappings.codes import CodeIndex
-from fhir_mappings.medication import product_label, product_names
+from fhir_mappings.medication import product_label, product_names, product_readable
 from fhir_mappings.record import Record
 from fhir_mappings.references import Json, child, children, first_text, label, own_reference, plain, word
 
@@ -58,9 +58,8 @@ def read_order(order: Json, record: Record, codes: CodeIndex) -> Order:
 
 
 def unread_product(order: Json, record: Record) -> bool:
-    """True when the product is only known to a Medication that is not here, and the reference does not name it."""
-    reference = child(order, "medicationReference")
-    return bool(reference) and record.target(order, reference) is None and not word(reference, "display").strip()
+    """True for a medication order whose product cannot be told: a Medication that is not here, or nothing readable."""
+    return word(order, "resourceType") == "MedicationRequest" and not product_readable(order, record)
 
 
 def _products(order: Json, record: Record, codes: CodeIndex) -> Names:

@@ -333,10 +333,9 @@ def test_only_the_store_is_the_services_fault() -> None:
 def test_one_text_for_every_refusal() -> None:
     """Neither the text nor the traceback of a refusal has a reason or a part of the token in it."""
     header = signed(jti="marked-token-id", exp=NOW - 100, iat=NOW - 200)
-    try:
+    with pytest.raises(UnauthorizedError) as caught:
         caller(header)
-    except UnauthorizedError as error:
-        assert str(error) == "a valid client token is needed"
-        told = "".join(traceback.format_exception(error))
+    told = "".join(traceback.format_exception(caught.value))
+    assert str(caught.value) == "a valid client token is needed"
     assert "marked-token-id" not in told
     assert not any(piece in told for piece in header.removeprefix("Bearer ").split("."))

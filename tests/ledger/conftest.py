@@ -1,0 +1,60 @@
+"""A database of its own for each test: SQLite, and PostgreSQL too where `CDS_TEST_POSTGRES` names a server."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from entries import opened
+from sqlalchemy import Connection, create_engine, make_url, text
+
+from cds_service.ledger.ledger import Ledger
+
+SERVER = os.environ.get("CDS_TEST_POSTGRES", "")
+BACKENDS = ("sqlite", "postgresql") if SERVER else ("sqlite",)
+collect_ignore = [] if SERVER else ["test_postgres_faults.py"]
+
+
+@pytest.fixture
+def postgres_url() -> Iterator[str]:
+    """A new database of the server."""
+    server = make_url(SERVER).set(drivername="postgresql+psycopg")
+    name = f"ledger_{uuid4().hex}"
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    yield server.set(database=name).render_as_string(hide_password=False)
+    with engine.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    engine.dispose()
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """A new file."""
+    return f"sqlite:///{tmp_path}/data/ledger.db"
+
+
+@pytest.fixture(params=BACKENDS)
+def url(request: pytest.FixtureRequest) -> str:
+    """A new database, of each kind in turn."""
+    found = request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
+    assert isinstance(found, str)
+    return found
+
+
+@pytest.fixture
+def ledger(url: str) -> Iterator[Ledger]:
+    """A ledger that is reached."""
+    with opened(url) as found:
+        yield found
+
+
+@pytest.fixture
+def looking(ledger: Ledger) -> Iterator[Connection]:
+    """A connection beside the ledger's own."""
+    with ledger.database.connect_patiently() as connection:
+        yield (
+            connection.execution_options(isolation_level="AUTOCOMMIT") if not ledger.database.is_sqlite else connection
+        )
