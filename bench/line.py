@@ -7,11 +7,12 @@ from bench.bodies import PUBLIC_URL
 from cds_service.app import build_service
 from cds_service.policy.determination import Determination, determine
 from cds_service.settings import read_settings
-from fhir_mappings.chart import Asked, chart_of, complete_record, open_record
+from fhir_mappings.chart import chart_of, complete_record, open_record
 from fhir_mappings.needs import facts_for, needs_of
 from fhir_mappings.order import read_order
-from hooks.answer import Service
 from hooks.call import Call
+from hooks.orders import asked_of
+from hooks.service import Moment, Service
 
 
 def service_in(folder: Path) -> Service:
@@ -26,15 +27,9 @@ def today() -> date:
 
 def judge(call: Call, service: Service, day: date) -> Determination:
     """What hooks.answer does for the call's first order, between parsing and writing the cards."""
-    order = call.drafts[0].resource
-    asked = Asked(
-        patient_id=call.patient_id,
-        orders=(order,),
-        day=day,
-        drafts=tuple(draft.resource for draft in call.drafts),
-        prefetch=call.prefetch,
-        user=call.user,
-    )
+    drafts = call.subjects.answered
+    order = drafts[0].resource
+    asked = asked_of(call, drafts, Moment(day, 0.0))
     sent = open_record(asked)
     products = read_order(order, sent.record, service.vocabulary.codes).products
     policies = service.library.governing(products, day)

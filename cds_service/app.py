@@ -3,13 +3,15 @@
 import contextlib
 import os
 import secrets
-from collections.abc import Callable
 from pathlib import Path
 
 from flask import Flask
 from msgspec import Struct
 
+from cds_service.callers import open_caller
 from cds_service.log import configure_logs, service_log
+from cds_service.members import read_roster
+from cds_service.payers import PayerFile
 from cds_service.policy.library import Library, load_library
 from cds_service.policy.value_sets import Systems, read_systems
 from cds_service.routes import service_blueprint
@@ -20,9 +22,9 @@ from fhir_mappings.codes import CodeIndex
 from fhir_mappings.labs import LabTable, read_labs
 from fhir_mappings.needs import EVERYTHING
 from fhir_mappings.prefetch import templates
-from fhir_mappings.servers import Server, base_of, may_be_called
-from hooks.answer import Service
 from hooks.coverage_information import Links
+from hooks.coverages import Plans
+from hooks.service import Service
 from hooks.suggestions import Orderable
 
 POLICIES = Path(__file__).resolve().parent.parent / "policies"
@@ -47,7 +49,8 @@ def create_app(settings: Settings) -> Flask:
     """The service as a WSGI application. Raises PolicyFileError."""
     configure_logs()
     app = Flask("cds_service", static_folder="pages/static", static_url_path="/pages")
-    app.register_blueprint(service_blueprint(build_service(settings), settings))
+    service = build_service(settings)
+    app.register_blueprint(service_blueprint(service, settings, open_caller(settings)))
     return app
 
 
@@ -60,7 +63,6 @@ def build_service(settings: Settings) -> Service:
         library=library,
         vocabulary=Vocabulary(CodeIndex(library.value_sets, library.systems), labs, settings.public_url),
         reader=FhirClient(),
-        server_for=_server_rule(settings),
         links=Links(settings.public_url),
         label=settings.payer_label,
         hcpcs=library.systems.systems["hcpcs"][0],
@@ -68,6 +70,12 @@ def build_service(settings: Settings) -> Service:
         templates=templates(EVERYTHING, [token for test in tests for token in labs.tokens(test)]),
         default_dialect=settings.default_dialect,
         secret=_secret(settings.data_dir),
+        plans=Plans(
+            read_roster(settings.members) if settings.members else None,
+            PayerFile(settings.payers) if settings.payers else None,
+        ),
+        book=None,
+        issues_numbers=settings.authorization == "issue",
         log=service_log(),
     )
 
@@ -80,18 +88,6 @@ def _orderables(labs: LabTable, tests: list[str], systems: Systems) -> dict[str,
             uri = systems.systems[order.system][0] if order.code else ""
             found[name] = Orderable(name, order.text, uri, order.code, order.display)
     return found
-
-
-def _server_rule(settings: Settings) -> Callable[[str, str], Server | None]:
-    allowed = tuple(base for given in settings.fhir_servers if (base := base_of(given)) is not None)
-
-    def server_for(url: str, token: str) -> Server | None:
-        base = base_of(url)
-        if base is None or not may_be_called(base, allowed):
-            return None
-        return Server(base, token or None)
-
-    return server_for
 
 
 def _secret(data_dir: Path) -> bytes:

@@ -30,7 +30,7 @@ def serve(host: str, port: int) -> None:
     settings = _settings(public_url=_public_url(port))
     if settings.auth == "off" and not settings.allow_insecure and not _is_loopback(host):
         _stop("CDS_AUTH: off is only for loopback addresses; set CDS_ALLOW_INSECURE=1 to serve others without tokens")
-    _check_folders(settings)
+    _check_files(settings)
     run(settings, host, port)
 
 
@@ -98,9 +98,11 @@ def _public_url(port: int) -> str:
     return os.environ.get("CDS_PUBLIC_URL") or f"http://127.0.0.1:{port}"
 
 
-def _check_folders(settings: Settings) -> None:
+def _check_files(settings: Settings) -> None:
     """Stops here for what would otherwise end each worker at its start."""
     from cds_service.app import load_knowledge
+    from cds_service.members import RosterError, read_roster
+    from cds_service.payers import PayerFile, PayersError
 
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -112,6 +114,16 @@ def _check_folders(settings: Settings) -> None:
         load_knowledge(settings.policies_dir)
     except PolicyFileError as error:
         _stop(f"CDS_POLICIES_DIR: {error}")
+    try:
+        if settings.members:
+            read_roster(settings.members)
+    except RosterError as error:
+        _stop(f"CDS_MEMBERS: {error}")
+    try:
+        if settings.payers is not None:
+            PayerFile(settings.payers)
+    except PayersError as error:
+        _stop(f"CDS_PAYERS: {error}")
 
 
 def _is_loopback(host: str) -> bool:

@@ -16,9 +16,13 @@ from cds_service.settings import Settings
 from fhir_mappings.needs import EVERYTHING
 from fhir_mappings.prefetch import ROW_OF
 from fhir_mappings.references import plain
-from hooks.answer import Moment, answer
-from hooks.call import ORDER_TYPES, Call, DraftOrder
+from hooks import order_sign
+from hooks.answer import answer
+from hooks.bundles import ORDER_TYPES, DraftOrder
+from hooks.call import Call
+from hooks.hook import Subjects
 from hooks.refusals import Refusal
+from hooks.service import Caller, Moment
 from hooks.wire import decode, encode
 
 WIDTH = 110
@@ -33,15 +37,15 @@ def evaluate_bundle(body: bytes, order_id: str | None, day: date, as_json: bool,
     try:
         bundle = decode(body)
         call = _call(bundle, order_id)
-        service = replace(build_service(settings), default_dialect="plain", server_for=lambda url, token: None)
-        response = answer(call, service, Moment(day, time.monotonic() + 60))
+        service = replace(build_service(settings), default_dialect="plain")
+        response = answer(call, order_sign.HOOK, service, Caller(), Moment(day, time.monotonic() + 60))
     except Refusal as refusal:
         raise EvaluationError(refusal.diagnostics) from None
     found = [card["extension"]["drug-coverage.determination"] for card in response["cards"] if _is_guidance(card)]
     if as_json:
         return encode({"determinations": found, **response}).decode()
     if not found:
-        names = ", ".join(draft.reference for draft in call.drafts)
+        names = ", ".join(draft.reference for draft in call.subjects.drafts)
         return f"No drug policy covers {names}."
     cards = [card for card in response["cards"] if _is_guidance(card)]
     return "\n\n".join(_table(said, card) for said, card in zip(found, cards, strict=True))
@@ -63,15 +67,15 @@ def _call(bundle: Any, order_id: str | None) -> Call:
         wanted = f"an order with the id {order_id}" if order_id else "an order with status draft"
         raise EvaluationError(f"expected {wanted} in the Bundle ({', '.join(sorted(ORDER_TYPES))})")
     patient_id = _patient_id([entry["resource"] for entry in entries])
+    drafts = tuple(DraftOrder(f"{o['resourceType']}/{o.get('id', 'order')}", o, encode(o)) for o in orders)
     return Call(
-        hook="order-sign",
         instance="evaluate",
         patient_id=patient_id,
         user=_user(orders),
         encounter_id="",
+        subjects=Subjects(drafts, drafts),
         fhir_server="",
         token="",
-        drafts=tuple(DraftOrder(f"{o['resourceType']}/{o.get('id', 'order')}", o, encode(o)) for o in orders),
         prefetch=_whole_record(entry for entry in entries if not _is_wanted(entry["resource"], order_id)),
         configuration={},
         requested_version="",

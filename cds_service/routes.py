@@ -11,17 +11,19 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from cds_service.pages import policies_page, policies_twin, policy_page, policy_twin
 from cds_service.settings import Settings
-from hooks.answer import Moment, Service, answer
+from hooks.answer import answer
 from hooks.call import parse_call
-from hooks.discovery import HOOK_OF, discovery
+from hooks.discovery import discovery
 from hooks.refusals import Refusal, operation_outcome
+from hooks.registry import HOOK_OF
+from hooks.service import Caller, Moment, Service
 from hooks.wire import encode
 
 FHIR_JSON = "application/fhir+json"
 _BODY_TYPES = frozenset({"application/json", FHIR_JSON, "application/json+fhir"})
 
 
-def service_blueprint(service: Service, settings: Settings) -> Blueprint:
+def service_blueprint(service: Service, settings: Settings, open_caller: Caller) -> Blueprint:
     """Everything that clients, people and operators call."""
     routes = Blueprint("service", __name__)
 
@@ -38,7 +40,7 @@ def service_blueprint(service: Service, settings: Settings) -> Blueprint:
             raise Refusal(404, "not-found", "there is no CDS service of this id; see /cds-services")
         found = parse_call(_body(settings), hook)
         moment = Moment(datetime.now(UTC).date(), started + settings.deadline_s)
-        return _json(answer(found, service, moment))
+        return _json(answer(found, hook, service, open_caller, moment))
 
     @routes.get("/policies")
     def policies() -> Response:

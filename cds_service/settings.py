@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import DirectoryPath, Field, FilePath, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from fhir_mappings.servers import base_of
 
@@ -41,6 +43,10 @@ class Settings(BaseSettings):
         "2.2", description="how a caller that declares nothing is spoken to"
     )
     deadline_s: float = Field(4.0, gt=0, le=60, description="seconds for an answer, FHIR reads included")
+    payers: FilePath | None = Field(
+        None, description="JSON file of the payers served here, with the label shown on cards; every payer by default"
+    )
+    members: str = Field("", description="the plan's roster: CSV file, or SQLAlchemy URL with a table `members`")
     payer_label: str = Field("Health plan", min_length=1, description="the payer's name as shown on cards")
     policies_dir: DirectoryPath | None = Field(None, description="folder of the policies; the ones shipped by default")
     max_body_bytes: int = Field(16 * 1024 * 1024, gt=0, description="largest body that is read")
@@ -80,12 +86,31 @@ class Settings(BaseSettings):
             _check_url(base)
         return given
 
+    @field_validator("members")
+    @classmethod
+    def _roster(cls, given: str) -> str:
+        if "://" in given:
+            check_database_url(given)
+        elif given and not Path(given).is_file():
+            raise ValueError("expected a CSV file that is there, or a SQLAlchemy URL")
+        return given
+
     @field_validator("public_url")
     @classmethod
     def _public(cls, given: str) -> str:
         if given:
             _check_url(given)
         return given.rstrip("/")
+
+
+def check_database_url(given: str) -> None:
+    """Raises ValueError, without the URL, when SQLAlchemy cannot use it or its driver is not installed."""
+    try:
+        make_url(given.replace("postgresql://", "postgresql+psycopg://", 1)).get_dialect().import_dbapi()
+    except ModuleNotFoundError:
+        raise ValueError("the database driver is not installed; for PostgreSQL install the extra `postgres`") from None
+    except (ArgumentError, NoSuchModuleError, ValueError):
+        raise ValueError("expected a SQLAlchemy URL, like postgresql://host/database") from None
 
 
 def _check_url(given: str) -> None:

@@ -55,7 +55,7 @@ def missing_tests_card(
         "summary": f"{said.policy.name}: {what}, order {'it' if count == 1 else 'them'} here",
         "detail": f"For {said.policy.name} the plan still needs: {names}. Each can be ordered with one click.",
         "indicator": "info",
-        "source": _source(label, dialect, "guideline", links.policy_page(said)),
+        "source": _source(label, dialect, "clinical-reminder", links.policy_page(said)),
         "suggestions": suggestions,
         "selectionBehavior": "any",
         "overrideReasons": [
@@ -66,7 +66,7 @@ def missing_tests_card(
 
 
 def _source(label: str, dialect: Dialect, topic: str, url: str) -> dict[str, Any]:
-    display = {"guideline": "Guideline"}[topic]
+    display = {"guideline": "Guideline", "clinical-reminder": "Clinical reminder"}[topic]
     return {"label": label, "url": url, "topic": {"system": _TOPICS[dialect], "code": topic, "display": display}}
 
 

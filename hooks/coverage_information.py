@@ -86,13 +86,14 @@ def assertion_for(
     satisfied_pa_id: str = "",
     contact: dict[str, Any] | None = None,
     dependencies: tuple[str, ...] = (),
+    issued_on: date | None = None,
 ) -> Assertion:
     """The assertion that follows from a determination.
 
     `documentation` is False on the secondary hooks, where nothing may ask for clinical documentation (CRD hook-19).
     `hcpcs` is the URI of the code system that drugs are billed under.
     """
-    fields: dict[str, Any] = _fields(said, links, documentation, satisfied_pa_id)
+    fields: dict[str, Any] = _fields(said, links, documentation, satisfied_pa_id, issued_on or said.day)
     fields.update(contact=contact, dependencies=dependencies)
     if said.outcome is not Outcome.POLICY_NOT_APPLICABLE:
         billing = said.policy.billing
@@ -101,7 +102,9 @@ def assertion_for(
     return Assertion(coverage=coverage, assertion_id=assertion_id, day=said.day, **fields)
 
 
-def _fields(said: Determination, links: Links, documentation: bool, satisfied_pa_id: str) -> dict[str, Any]:
+def _fields(
+    said: Determination, links: Links, documentation: bool, satisfied_pa_id: str, issued_on: date
+) -> dict[str, Any]:
     name = said.policy.name
     match said.outcome:
         case Outcome.CRITERIA_MET if satisfied_pa_id:
@@ -109,7 +112,7 @@ def _fields(said: Determination, links: Links, documentation: bool, satisfied_pa
                 "covered": "covered",
                 "pa_needed": "satisfied",
                 "satisfied_pa_id": satisfied_pa_id,
-                "expiry": months_after(said.day, said.policy.authorization.months),
+                "expiry": months_after(issued_on, said.policy.authorization.months),
                 "reasons": (Reason(f"All criteria of {said.policy.policy} for {name} are met from the record."),),
             }
         case Outcome.CRITERIA_MET:

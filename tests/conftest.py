@@ -13,7 +13,7 @@ from signing import BASE, PUBLIC, TODAY, Ehr, FhirServer
 from cds_service.app import build_service, create_app
 from cds_service.demo.store import Store
 from cds_service.settings import Settings, read_settings
-from hooks.answer import Service
+from hooks.service import Service
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from bench.bodies import SIZES, full_prefetch
 from bench.line import judge, service_in, today
 from bench.stage import Stage
 from bench.table import Row
+from hooks import order_sign
 from hooks.call import parse_call
 
 _AIMS = {"15 KB": 60.0, "60 KB": 120.0, "1 MB": 600.0}
@@ -24,7 +25,7 @@ def measure(stage: Stage) -> Iterator[Row]:
     templates = {size: full_prefetch(size) for size in SIZES}
     for _ in range(stage.rounds(7)):
         for size, template in templates.items():
-            call = parse_call(template.body(), "order-sign")
+            call = parse_call(template.body(), order_sign.HOOK)
             runs = []
             for _ in range(stage.calls(_RUNS[size])):
                 started = time.perf_counter()

@@ -13,8 +13,10 @@ from bench.table import Row
 from fhir_mappings.client import FhirClient
 from fhir_mappings.queries import Query, Reply
 from fhir_mappings.servers import Server
-from hooks.answer import Moment, answer
+from hooks import order_sign
+from hooks.answer import answer
 from hooks.call import parse_call
+from hooks.service import Caller, Moment
 
 RT = DELAY_MS / 1000
 
@@ -68,7 +70,12 @@ class _Counting:
 
 def _reads_and_rounds(stage: Stage, asked: Template) -> tuple[int, int]:
     reader, base = _Counting(), stage.fhir_base(DELAY_MS)
-    service = service_in(stage.folder / "counting")
-    service = replace(service, reader=reader, server_for=lambda url, token: Server(base))
-    answer(parse_call(asked.body(), "order-sign"), service, Moment(today(), time.monotonic() + 30))
+    service = replace(service_in(stage.folder / "counting"), reader=reader)
+    answer(
+        parse_call(asked.body(), order_sign.HOOK),
+        order_sign.HOOK,
+        service,
+        Caller(server_for=lambda url, token: Server(base)),
+        Moment(today(), time.monotonic() + 30),
+    )
     return reader.reads, reader.rounds

@@ -97,8 +97,7 @@ class Access:
             self._note(connection, "purge", about, 0)
             gone = _purge(connection, doomed)
             self._note(connection, "purge", about, gone)
-            if self._database.is_sqlite:
-                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._database.forget(connection)
         return gone
 
     def reseal(self) -> int:

@@ -84,6 +84,12 @@ class Database:
                 connection.exec_driver_sql(setting)
         return connection
 
+    def forget(self, connection: Connection) -> None:
+        """Takes what was deleted out of SQLite's log file too, as far as nobody is reading it."""
+        if self.is_sqlite:
+            raw: Any = connection.connection.dbapi_connection
+            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def _own_engine(self) -> Engine:
         if self._engine is None or self._process != os.getpid():
             self._engine, self._process = self._make_engine(), os.getpid()

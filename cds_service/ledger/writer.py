@@ -139,6 +139,8 @@ class Writer:
             try:
                 while not self._closing.is_set() or not self._queue.empty():
                     self._turn(connection)
+                    if self._state is State.AWAY:
+                        break  # it came back after all, but too late: it is looked at afresh
             except Exception as error:  # noqa: BLE001 - whatever it was, the thread must live to look again
                 pause = 0.0 if self._in_hand else self._limits.probe_s
                 if not self._in_hand:
@@ -155,8 +157,7 @@ class Writer:
             self._store.opened(connection)
             self._busy_since = time.monotonic()
             self._connection = connection
-            if self._state is State.AWAY:
-                self._store.probe(connection)
+            self._store.probe(connection)
         except Exception as error:  # noqa: BLE001 - as above
             self._go_away(_kind(error))
             self._fail_in_hand()

@@ -271,6 +271,8 @@ def test_a_life_without_bounds(times: dict[str, object]) -> None:
         ({"nbf": NOW + 60}, None),
         ({"nbf": NOW + 61}, Reason.NOT_YET),
         ({"nbf": "soon"}, Reason.NOT_YET),
+        ({"nbf": True}, Reason.NOT_YET),
+        ({"iat": NOW + 61, "exp": NOW + 300, "nbf": NOW}, Reason.NOT_YET),
         ({"iat": NOW, "exp": NOW + 600}, None),
         ({"iat": NOW + 0.5, "exp": NOW + 300.25}, None),
     ],

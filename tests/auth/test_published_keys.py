@@ -96,7 +96,9 @@ def test_keys_are_fetched_ahead_of_time(keys: PublishedKeys, issuer: Issuer, clo
     keys.find("a", ES384)
     clock.now += 240
     with issuer.hanging():
+        started = time.monotonic()
         assert keys.find("a", ES384) is not None
+        assert time.monotonic() - started < 0.15
         assert settled(issuer, 2)
 
 
@@ -204,6 +206,22 @@ def test_a_hanging_issuer_is_waited_for_once(issuer: Issuer, clock: Clock) -> No
         assert keys.find("a", ES384) is not None
         assert time.monotonic() - started < 0.1
         assert len(issuer.asked) == 2
+
+
+def test_an_issuer_that_is_known_to_be_down_is_not_waited_for(
+    keys: PublishedKeys, issuer: Issuer, clock: Clock
+) -> None:
+    """After a failure those who have a key in hand do not wait for the next try."""
+    keys.find("a", ES384)
+    issuer.down = True
+    clock.now += 400
+    keys.find("a", ES384)
+    clock.now += 30
+    with issuer.hanging():
+        started = time.monotonic()
+        assert keys.find("a", ES384) is not None
+        assert time.monotonic() - started < 0.15
+        assert settled(issuer, 3)
 
 
 def test_a_hanging_issuer_holds_few_callers(issuer: Issuer, clock: Clock) -> None:

@@ -141,6 +141,12 @@ def test_an_rsa_key_that_is_too_large() -> None:
     assert message(with_key(key)).startswith("$[0].jwks.keys[0].n: expected an RSA key of at most 8192 bits")
 
 
+def test_an_exponent_that_is_too_large() -> None:
+    """An RSA key with an exponent of more than 64 bits, which would take long to check, is refused."""
+    key = jwk(rsa(), "k", e="AQAAAAAAAAAB")
+    assert message(with_key(key)).startswith("$[0].jwks.keys[0].e: expected an exponent of at most 64 bits")
+
+
 @pytest.mark.parametrize("private", [ECAlgorithm.to_jwk(elliptic(), True), RSAAlgorithm.to_jwk(rsa(), True)])
 def test_a_private_key(private: dict[str, Any]) -> None:
     """A private key is refused, and nothing of it is repeated."""

@@ -216,7 +216,7 @@ def test_a_place_that_cannot_be_written_refuses(tmp_path: Path, clock: Clock) ->
 
 
 def test_a_full_disk_refuses(store: SeenTokensFile, path: Path) -> None:
-    """When the file cannot grow, tokens are refused and no row is half there."""
+    """When the file cannot grow, tokens are refused at once and no row is half there."""
     store.first_use(ISS, "a", LATER)
     assert store._connection is not None
     store._connection.execute("PRAGMA max_page_count = 1")
@@ -225,8 +225,10 @@ def test_a_full_disk_refuses(store: SeenTokensFile, path: Path) -> None:
         for number in range(500):
             store.first_use(ISS, f"token-{number}", LATER)
 
+    started = time.monotonic()
     with pytest.raises(ReplayStoreError, match="FULL"):
         fill()
+    assert time.monotonic() - started < 0.4  # it is not a lock that would pass
     assert rows(path) > 0
 
 

@@ -18,7 +18,7 @@ from cds_service.policy.determination import Determination, Evidence, Finding
 from cds_service.policy.reasons import Outcome, Reason, Status
 from fhir_mappings.references import plain
 from hooks import wording
-from hooks.answer import Service
+from hooks.service import Service
 
 EVERY_GOVERNED = pytest.mark.parametrize("story", GOVERNED, ids=[story.id for story in GOVERNED])
 MARKDOWN = MarkdownIt("gfm-like", {"linkify": False, "html": True})

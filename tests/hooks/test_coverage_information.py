@@ -16,7 +16,8 @@ from signing import BY_ID, EXTENSION, GOVERNED, STORIES, TODAY, Json, call_of, c
 from cds_service.demo.stories import Story
 from cds_service.policy.determination import Determination, Evidence, Finding, outcome_of
 from cds_service.policy.reasons import Outcome, Reason, Status
-from hooks.answer import Moment, Service, answer
+from hooks import order_sign
+from hooks.answer import answer
 from hooks.call import parse_call
 from hooks.coverage_information import (
     URL,
@@ -29,6 +30,7 @@ from hooks.coverage_information import (
     technical,
     to_extension,
 )
+from hooks.service import Caller, Moment, Service
 from hooks.wire import encode
 
 DIALECTS: tuple[Dialect, ...] = ("2.2", "2.0.1", "plain")
@@ -274,8 +276,14 @@ def _signed(service: Service, story: Story, dialect: Dialect, version: str = "")
     """The answer to the story's order in that dialect."""
     members = {"extension": {"davinci-crd.requestedVersion": version}} if version else {}
     call = call_of(context_of(story.order), whole_record(story.resources, story.failing), **members)
-    parsed = parse_call(encode(call), "order-sign")
-    return answer(parsed, replace(service, default_dialect=dialect), Moment(TODAY, time.monotonic() + 5))
+    parsed = parse_call(encode(call), order_sign.HOOK)
+    return answer(
+        parsed,
+        order_sign.HOOK,
+        replace(service, default_dialect=dialect),
+        Caller(),
+        Moment(TODAY, time.monotonic() + 5),
+    )
 
 
 @EVERY_DIALECT

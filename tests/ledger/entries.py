@@ -6,17 +6,20 @@ from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
 from functools import cache
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from cds_service.app import load_knowledge
 from cds_service.ledger.ledger import Ledger, Limits
 from cds_service.policy.dates import day_span
 from cds_service.policy.determination import determine
 from cds_service.policy.facts import Answer, Facts, Interval, Order, Person, Plan, Result, Word
-from cds_service.policy.library import Library
+from cds_service.policy.library import Library, load_library
+from cds_service.policy.value_sets import read_systems
+from fhir_mappings.labs import read_labs
 from hooks.book import Entry, Receipt
 
+POLICIES = Path(__file__).parents[2] / "policies"
 DAY = date(2026, 11, 24)
 QUICK = Limits(patience_s=0.6, lock_s=0.3, stall_s=0.7, connect_s=2, idle_s=0.2, probe_s=0.05, probe_most_s=0.1)
 MARK = "MARKEDPATIENT"  # in everything that a chart says
@@ -25,7 +28,8 @@ MARK = "MARKEDPATIENT"  # in everything that a chart says
 @cache
 def library() -> Library:
     """The shipped policies."""
-    return load_knowledge().library
+    labs = read_labs(read_systems(POLICIES / "value_sets"))
+    return load_library(POLICIES, {name: test.unit for name, test in labs.tests.items()})
 
 
 def facts(**given: Any) -> Facts:
@@ -104,6 +108,7 @@ def keep(ledger: Ledger, *entries: Entry) -> tuple[Receipt, ...]:
 @contextmanager
 def opened(url: str, **given: Any) -> Iterator[Ledger]:
     """A ledger that is reached, closed at the end."""
+    library()  # read once, before there are threads
     ledger = Ledger(url, **{"service_version": "0.0", "limits": QUICK, **given})
     ledger.prepare()
     assert ledger.start(5.0)

@@ -1,0 +1,51 @@
+"""appointment-book: appointments are about to be booked (CDS Hooks library, appointment-book 1.0).
+
+An appointment that stands on an order is answered on the order (CRD appointment-book): by `basedOn`, or by the
+alternate-reference extension on it for a MedicationRequest, which R4's `basedOn` cannot name.
+"""
+
+from typing import Any
+
+from fhir_mappings.references import child, children
+from hooks import members
+from hooks.bundles import DraftOrder, read_bundle
+from hooks.hook import ENCOUNTER, PATIENT, USER, Context, Hook, Member, Subjects
+
+ALTERNATE = "http://hl7.org/fhir/StructureDefinition/alternate-reference"
+
+
+def read(context: dict[str, Any], body: bytes) -> Context:
+    """The orders that the appointments stand on are asked about; else the appointments themselves."""
+    patient_id, encounter_id = members.patient(context), members.encounter(context)
+    user = members.user(context)
+    drafts = read_bundle(context, "appointments", body, patient_id)
+    appointments = tuple(draft for draft in drafts if draft.resource["resourceType"] == "Appointment")
+    alone = tuple(appointment for appointment in appointments if not based_on(appointment))
+    named = tuple(dict.fromkeys(order for appointment in appointments for order in based_on(appointment)))
+    return Context(patient_id, user, encounter_id, Subjects(drafts, alone, named))
+
+
+def based_on(appointment: DraftOrder) -> tuple[str, ...]:
+    """`Type/id` of the orders that the appointment stands on."""
+    found = []
+    for reference in children(appointment.resource, "basedOn"):
+        others = [
+            child(extension, "valueReference").get("reference")
+            for extension in children(reference, "extension")
+            if extension.get("url") == ALTERNATE
+        ]
+        for literal in others or [reference.get("reference")]:
+            name = "/".join(literal.split("/")[-2:]) if isinstance(literal, str) else ""
+            if members.REFERENCE.fullmatch(name):
+                found.append(name)
+    return tuple(found)
+
+
+HOOK = Hook(
+    "appointment-book",
+    "Judges the drug orders that appointments stand on against the chart as they are booked.",
+    (USER, PATIENT, ENCOUNTER, Member("appointments", "bundle", True, "Bundle of the proposed appointments")),
+    read,
+    documentation=True,
+    numbers=True,
+)

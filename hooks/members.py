@@ -1,0 +1,94 @@
+"""Reading the members of a call: each is checked, and refused with its path, what was expected and what was found."""
+
+import re
+from typing import Any
+
+from hooks.refusals import Refusal, missing, wrong_type
+
+ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")  # FHIR R4 id
+REFERENCE = re.compile(r"[A-Za-z]{1,64}/[A-Za-z0-9\-.]{1,64}")
+USER_TYPES = ("Practitioner", "PractitionerRole", "Patient", "RelatedPerson")
+
+
+def text(holder: dict[str, Any], name: str, path: str, expected: str) -> str:
+    """The member as a string that is not empty."""
+    value = holder.get(name)
+    if value is None:
+        raise missing(path, expected)
+    if not isinstance(value, str):
+        raise wrong_type(path, expected, value)
+    if not value:
+        raise Refusal(400, "value", f"{path}: expected {expected}, found an empty string", path)
+    return value
+
+
+def object_(holder: dict[str, Any], name: str, path: str) -> dict[str, Any]:
+    """The member as an object."""
+    value = holder.get(name)
+    if value is None:
+        raise missing(path, "an object")
+    if not isinstance(value, dict):
+        raise wrong_type(path, "an object", value)
+    return value
+
+
+def optional_object(holder: dict[str, Any], name: str, path: str) -> dict[str, Any]:
+    """The member as an object, an empty one where it is missing or null."""
+    return object_(holder, name, path) if holder.get(name) is not None else {}
+
+
+def checked_id(value: str, path: str) -> str:
+    """The value, when it is a FHIR id without a type."""
+    if not ID.fullmatch(value):
+        raise Refusal(
+            400, "value", f"{path}: expected an id (letters, digits, - and ., at most 64), without a type", path
+        )
+    return value
+
+
+def user(context: dict[str, Any]) -> str:
+    """`context.userId`."""
+    path = "context.userId"
+    found = text(context, "userId", path, "a reference like Practitioner/123")
+    kind, _, user_id = found.partition("/")
+    if kind not in USER_TYPES or not ID.fullmatch(user_id):
+        raise Refusal(400, "value", f"{path}: expected Practitioner/<id> or PractitionerRole/<id>", path)
+    return found
+
+
+def patient(context: dict[str, Any]) -> str:
+    """`context.patientId`."""
+    return checked_id(text(context, "patientId", "context.patientId", "an id"), "context.patientId")
+
+
+def encounter(context: dict[str, Any], required: bool = False) -> str:
+    """`context.encounterId`, empty where it may be missing and is."""
+    path = "context.encounterId"
+    found = context.get("encounterId")
+    if found is None and not required:
+        return ""
+    if found is not None and not isinstance(found, str):
+        raise wrong_type(path, "an id", found)
+    return checked_id(text(context, "encounterId", path, "an id") if required else found or "", path)
+
+
+def reference(value: Any, path: str) -> str:
+    """The value, when it is a relative reference like MedicationRequest/123."""
+    if value is None:
+        raise missing(path, "a reference like MedicationRequest/123")
+    if not isinstance(value, str):
+        raise wrong_type(path, "a reference like MedicationRequest/123", value)
+    if not REFERENCE.fullmatch(value):
+        raise Refusal(400, "value", f"{path}: expected a relative reference like MedicationRequest/123", path)
+    return value
+
+
+def references(value: Any, path: str) -> tuple[str, ...]:
+    """The value, when it is an array of relative references with at least one."""
+    if value is None:
+        raise missing(path, "an array of references")
+    if not isinstance(value, list):
+        raise wrong_type(path, "an array of references", value)
+    if not value:
+        raise Refusal(400, "value", f"{path}: expected at least one reference, found none", path)
+    return tuple(reference(found, f"{path}[{index}]") for index, found in enumerate(value))

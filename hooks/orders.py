@@ -1,0 +1,116 @@
+"""The orders that a call asks about: those that came with it, those it names, and a patient's open ones."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from cds_service.policy.facts import NO_NAMES
+from fhir_mappings.chart import Asked, Needs, collect
+from fhir_mappings.order import read_order, unread_product
+from fhir_mappings.prefetch import read_prefetch
+from fhir_mappings.queries import Query
+from fhir_mappings.record import Record
+from fhir_mappings.references import child, own_reference, word
+from fhir_mappings.servers import Server
+from hooks.bundles import ORDER_TYPES, DraftOrder
+from hooks.call import Call
+from hooks.refusals import Refusal
+from hooks.service import Moment, Service
+from hooks.wire import encode
+
+NOT_ORDERED = frozenset({"cancelled", "completed", "ended", "entered-in-error", "revoked", "stopped"})
+_OPEN = frozenset({"active", "draft", "on-hold"})
+_OPEN_ORDERS = frozenset({"Medication", "MedicationAdministration", "MedicationRequest", "ServiceRequest"})
+
+
+def is_order(resource: dict[str, Any]) -> bool:
+    """True for an order that stands: not cancelled or done, and not an order to refrain."""
+    return (
+        resource.get("resourceType") in ORDER_TYPES
+        and word(resource, "status") not in NOT_ORDERED
+        and resource.get("doNotPerform") is not True
+    )
+
+
+def orders_of(call: Call, service: Service, server: Server | None, moment: Moment) -> tuple[DraftOrder, ...]:
+    """Every order that the call asks about. Raises Refusal (412) when none of those it names can be had."""
+    subjects = call.subjects
+    found = [draft for draft in subjects.answered if is_order(draft.resource)]
+    if subjects.named:
+        found += [draft for draft in _named(call, service, server, moment) if is_order(draft.resource)]
+    if subjects.open_orders:
+        found += _open_orders(call, service, server, moment)
+    return tuple(found)
+
+
+def _named(call: Call, service: Service, server: Server | None, moment: Moment) -> list[DraftOrder]:
+    """The orders that the call names: sent in its Bundle or prefetch, or read."""
+    sent = {own_reference(resource): resource for resource in _sent(call)}
+    found = {name: sent[name] for name in call.subjects.named if name in sent}
+    absent = [name for name in call.subjects.named if name not in found]
+    if absent and server is not None:
+        replies = service.reader.read_all(server, [Query(name) for name in absent], moment.deadline)
+        for name, reply in zip(absent, replies, strict=True):
+            read = next((one for one in reply.resources if isinstance(one, dict) and own_reference(one) == name), None)
+            if read is not None:
+                found[name] = read
+    if not found:
+        raise Refusal(412, "not-found", "the orders that the call names were neither sent nor could they be read")
+    return [_as_draft(resource, call) for resource in found.values()]
+
+
+def _sent(call: Call) -> Iterable[dict[str, Any]]:
+    yield from (draft.resource for draft in call.subjects.drafts)
+    yield from (resource for resource in read_prefetch(call.prefetch).resources if isinstance(resource, dict))
+
+
+def _as_draft(resource: dict[str, Any], call: Call) -> DraftOrder:
+    subject = child(resource, "subject").get("reference")
+    if not isinstance(subject, str) or not f"/{subject}".endswith(f"/Patient/{call.patient_id}"):
+        raise Refusal(400, "value", "an order that the call names is for another patient than context.patientId")
+    return DraftOrder(own_reference(resource) or "", resource, encode(resource))
+
+
+def _open_orders(call: Call, service: Service, server: Server | None, moment: Moment) -> list[DraftOrder]:
+    """The patient's open orders for a governed drug that nothing says was given."""
+    asked = asked_of(call, (), moment)
+    needs = Needs({}, _OPEN_ORDERS)
+    record = collect(needs, asked, service.vocabulary, service.reader, server, moment.deadline)
+    given = {
+        record.name(child(administration, "request").get("reference"))
+        for administration in record.of("MedicationAdministration")
+        if word(administration, "status") == "completed"
+    }
+    found = []
+    for kind in ("MedicationRequest", "ServiceRequest"):
+        for resource in record.of(kind):
+            name = own_reference(resource)
+            if name is None or name in given or word(resource, "status") not in _OPEN or not is_order(resource):
+                continue
+            if products_of(resource, record, service) & service.library.products:
+                found.append(DraftOrder(name, resource, encode(resource)))
+    return found
+
+
+def products_of(order: dict[str, Any], record: Record, service: Service) -> frozenset[str]:
+    """The governed products that the order may be for: all of them where its product is still to be read."""
+    found = read_order(order, record, service.vocabulary.codes).products
+    if not found and unread_product(order, record):
+        return service.library.products
+    return found or NO_NAMES
+
+
+def asked_of(call: Call, orders: tuple[DraftOrder, ...], moment: Moment) -> Asked:
+    """The parts of the call that a record is gathered for."""
+    own = {draft.reference for draft in call.subjects.drafts}
+    others = tuple(order.resource for order in orders if order.reference not in own)
+    return Asked(
+        patient_id=call.patient_id,
+        orders=tuple(order.resource for order in orders),
+        day=moment.today,
+        drafts=(*(draft.resource for draft in call.subjects.drafts), *others),
+        prefetch=call.prefetch,
+        user=call.user or None,
+        performer=call.subjects.performer or None,
+        encounter_id=call.encounter_id or None,
+        fhir_server=call.fhir_server or None,
+    )

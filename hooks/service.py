@@ -1,0 +1,50 @@
+"""What calls are answered with, built once; and what is new with each call: the moment and the caller."""
+
+from collections.abc import Callable, Mapping
+from datetime import date
+from typing import Any
+
+from msgspec import Struct
+
+from cds_service.policy.library import Library
+from fhir_mappings.chart import Vocabulary
+from fhir_mappings.reads import Reader
+from fhir_mappings.servers import Server
+from hooks.book import Book
+from hooks.coverage_information import Dialect, Links
+from hooks.coverages import Plans
+from hooks.suggestions import Orderable
+
+
+class Moment(Struct, frozen=True):
+    """When a call is answered: the day, and by when (monotonic seconds)."""
+
+    today: date
+    deadline: float
+
+
+class Caller(Struct, frozen=True):
+    """Who calls, and what that client may have read."""
+
+    name: str = ""  # iss of the client; empty where none is asked
+    dialect: Dialect | None = None  # as registered
+    server_for: Callable[[str, str], Server | None] = lambda url, token: None  # fhirServer and token → what may be read
+
+
+class Service(Struct, frozen=True):
+    """What every call is answered with, built once."""
+
+    library: Library
+    vocabulary: Vocabulary
+    reader: Reader
+    links: Links
+    label: str  # the payer's name on cards
+    hcpcs: str  # URI of the code system that drugs are billed under
+    orderables: Mapping[str, Orderable]
+    templates: Mapping[str, str]
+    default_dialect: Dialect
+    secret: bytes  # what assertion ids are derived with
+    plans: Plans
+    book: Book | None  # where decisions are kept
+    issues_numbers: bool
+    log: Any

@@ -1,0 +1,93 @@
+"""The tables at start: made once, brought up to date, and left alone when they belong to a newer version."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from entries import QUICK, entry, keep, opened, until
+from looks import count, rows
+from sqlalchemy import Connection, select, text
+
+from cds_service.ledger import migrate as migrating
+from cds_service.ledger.database import Database
+from cds_service.ledger.installation import read_keys
+from cds_service.ledger.ledger import Ledger, NewerSchemaError
+from cds_service.ledger.migrate import HEAD, REVISIONS, migrate, revision_of
+from cds_service.ledger.schema import access_log, decision, installation, metadata
+
+
+@pytest.fixture
+def connection(url: str) -> Iterator[Connection]:
+    """A connection to an empty database."""
+    with Database(url, QUICK).connect_patiently() as found:
+        yield found
+
+
+def test_the_steps_lead_to_the_tables_that_are_used(connection: Connection) -> None:
+    """An empty database brought up to date has the tables of `schema.py`, column by column."""
+    assert migrate(connection)
+    with connection.begin():
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert revision_of(connection) == HEAD
+
+
+def test_nothing_is_done_twice(connection: Connection) -> None:
+    """A database that is up to date is left alone."""
+    migrate(connection)
+    assert not migrate(connection)
+
+
+def test_every_step_is_known() -> None:
+    """`REVISIONS` names the modules of `migrations/versions`, in order."""
+    folder = Path(migrating.__file__).parent / "migrations" / "versions"
+    assert tuple(sorted(path.name[1:5] for path in folder.glob("r*.py"))) == REVISIONS
+
+
+def test_an_older_database_keeps_its_rows(connection: Connection) -> None:
+    """Tables of the first revision get what came later, and lose nothing."""
+    migrate(connection, REVISIONS[0])
+    keys = read_keys(connection)
+    assert migrate(connection)
+    assert read_keys(connection) == keys
+    with connection.begin():
+        assert connection.execute(select(access_log)).all() == []
+
+
+def test_instances_that_start_at_once_take_turns(url: str) -> None:
+    """Eight that find an empty database at the same moment all serve, with the same keys."""
+    ledgers = [Ledger(url, service_version="0.0", limits=QUICK) for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(lambda ledger: ledger.prepare(), ledgers))
+        assert all(pool.map(lambda ledger: ledger.start(5.0) or until(ledger.ready), ledgers))
+    assert len({ledger.assertion_secret() for ledger in ledgers}) == 1
+    keep(ledgers[0], entry())
+    assert count(ledgers[7], decision) == 1
+    for ledger in ledgers:
+        ledger.close()
+
+
+def test_newer_tables_are_refused(url: str) -> None:
+    """The start ends with a message that names the setting and both revisions, and nothing is written."""
+    with opened(url) as ledger, ledger.database.connect_patiently() as connection, connection.begin():
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    later = Ledger(url, service_version="0.0", limits=QUICK)
+    with pytest.raises(NewerSchemaError, match=f"CDS_DATABASE_URL.* 9999.* {HEAD}"):
+        later.prepare()
+    assert not later.start(1.0)
+    later.close()
+
+
+def test_the_keys_of_an_installation_stay(url: str) -> None:
+    """Assertion ids and hashes are made with the same keys after a restart, and before it is reached with others."""
+    unreached = Ledger(url, service_version="0.0", limits=QUICK).assertion_secret()
+    with opened(url) as ledger:
+        first = ledger.assertion_secret()
+        keep(ledger, entry())
+    with opened(url) as ledger:
+        assert ledger.assertion_secret() == first != unreached
+        keep(ledger, entry())
+        assert len({row.member_key for row in rows(ledger, decision)}) == 1
+        assert {row.name for row in rows(ledger, installation)} == {"fingerprints", "assertions"}
