@@ -8,7 +8,7 @@ from pathlib import Path
 from flask import Flask
 from msgspec import Struct
 
-from cds_service.callers import open_caller
+from cds_service.callers import callers_of
 from cds_service.log import configure_logs, service_log
 from cds_service.members import read_roster
 from cds_service.payers import PayerFile
@@ -50,7 +50,7 @@ def create_app(settings: Settings) -> Flask:
     configure_logs()
     app = Flask("cds_service", static_folder="pages/static", static_url_path="/pages")
     service = build_service(settings)
-    app.register_blueprint(service_blueprint(service, settings, open_caller(settings)))
+    app.register_blueprint(service_blueprint(service, settings, callers_of(settings, service.log)))
     return app
 
 

@@ -1,11 +1,67 @@
 """Who calls: what a caller may have read, and how it is spoken to."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol, get_args
 
+from cds_service.auth import Authenticator, Reason, UnauthorizedError, build_authenticator
+from cds_service.auth.replay import ReplayStoreError
 from cds_service.settings import Settings
 from fhir_mappings.servers import Server, base_of, may_be_called
 from hooks.coverage_information import Dialect
+from hooks.refusals import Refusal
 from hooks.service import Caller
+
+
+class Callers(Protocol):
+    """Tells who calls."""
+
+    def identify(self, authorization: str | None, path: str) -> Caller:
+        """The caller with this Authorization header at this path. Raises Refusal (401 without detail, 503)."""
+
+    def ready(self) -> bool:
+        """True when callers can be told."""
+
+
+class OpenCallers:
+    """One caller for all: a service that asks for no tokens."""
+
+    def __init__(self, fhir_servers: Iterable[str]) -> None:
+        self._caller = caller("", None, fhir_servers)
+
+    def identify(self, authorization: str | None, path: str) -> Caller:
+        """The one caller."""
+        return self._caller
+
+    def ready(self) -> bool:
+        """True."""
+        return True
+
+
+class RegisteredCallers:
+    """Registered CDS clients with their tokens (CDS Hooks 2.0.1 "Trusting CDS Clients")."""
+
+    def __init__(self, authenticator: Authenticator, public_url: str, refused: Callable[[Reason], None]) -> None:
+        self._authenticator, self._public_url, self._refused = authenticator, public_url, refused
+
+    def identify(self, authorization: str | None, path: str) -> Caller:
+        """The registered client whose token this is."""
+        try:
+            found = self._authenticator.authenticate(authorization, self._public_url + path)
+        except UnauthorizedError as error:
+            self._refused(error.reason)
+            if error.is_ours:
+                raise Refusal(503, "transient", "the service cannot check tokens just now; try again") from None
+            raise Refusal(401, "login", "a valid client token is needed") from None
+        dialect = next((known for known in get_args(Dialect) if known == found.dialect), None)
+        return caller(found.iss, dialect, found.fhir_servers)
+
+    def ready(self) -> bool:
+        """True when used tokens can be told from unused ones."""
+        try:
+            self._authenticator.check()
+        except ReplayStoreError:
+            return False
+        return True
 
 
 def caller(name: str, dialect: Dialect | None, fhir_servers: Iterable[str]) -> Caller:
@@ -21,6 +77,16 @@ def caller(name: str, dialect: Dialect | None, fhir_servers: Iterable[str]) -> C
     return Caller(name, dialect, server_for)
 
 
-def open_caller(settings: Settings) -> Caller:
-    """The one caller of a service that asks for no tokens."""
-    return caller("", None, settings.fhir_servers)
+def callers_of(settings: Settings, log: Any) -> Callers:
+    """Who may call, by the settings. Raises ClientsFileError and RedisUrlError."""
+    if settings.auth == "off":
+        return OpenCallers(settings.fhir_servers)
+    authenticator = build_authenticator(
+        settings.trusted_clients,
+        settings.data_dir,
+        settings.redis_url,
+        note=lambda jku, failure: log.warning("keys not fetched", kind=failure.value),
+    )
+    return RegisteredCallers(
+        authenticator, settings.public_url, lambda reason: log.info("call refused", kind=reason.value)
+    )

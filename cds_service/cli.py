@@ -101,6 +101,7 @@ def _public_url(port: int) -> str:
 def _check_files(settings: Settings) -> None:
     """Stops here for what would otherwise end each worker at its start."""
     from cds_service.app import load_knowledge
+    from cds_service.auth import ClientsFileError, RedisUrlError, build_authenticator
     from cds_service.members import RosterError, read_roster
     from cds_service.payers import PayerFile, PayersError
 
@@ -119,6 +120,15 @@ def _check_files(settings: Settings) -> None:
             read_roster(settings.members)
     except RosterError as error:
         _stop(f"CDS_MEMBERS: {error}")
+    try:
+        if settings.auth == "required":
+            build_authenticator(settings.trusted_clients, settings.data_dir, settings.redis_url)
+    except ClientsFileError as error:
+        _stop(f"CDS_TRUSTED_CLIENTS: {error}")
+    except RedisUrlError as error:
+        _stop(f"CDS_REDIS_URL: {error}")
+    if settings.auth == "required" and settings.trusted_clients is None:
+        click.echo("warning: CDS_TRUSTED_CLIENTS is not set, so every call will be refused", err=True)
     try:
         if settings.payers is not None:
             PayerFile(settings.payers)

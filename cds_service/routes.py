@@ -9,6 +9,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from cds_service.callers import Callers
 from cds_service.pages import policies_page, policies_twin, policy_page, policy_twin
 from cds_service.settings import Settings
 from hooks.answer import answer
@@ -16,14 +17,14 @@ from hooks.call import parse_call
 from hooks.discovery import discovery
 from hooks.refusals import Refusal, operation_outcome
 from hooks.registry import HOOK_OF
-from hooks.service import Caller, Moment, Service
+from hooks.service import Moment, Service
 from hooks.wire import encode
 
 FHIR_JSON = "application/fhir+json"
 _BODY_TYPES = frozenset({"application/json", FHIR_JSON, "application/json+fhir"})
 
 
-def service_blueprint(service: Service, settings: Settings, open_caller: Caller) -> Blueprint:
+def service_blueprint(service: Service, settings: Settings, callers: Callers) -> Blueprint:
     """Everything that clients, people and operators call."""
     routes = Blueprint("service", __name__)
 
@@ -34,13 +35,13 @@ def service_blueprint(service: Service, settings: Settings, open_caller: Caller)
     @routes.post("/cds-services/<service_id>")
     def call(service_id: str) -> Response:
         started = time.monotonic()
-        _check_caller(settings)
+        caller = callers.identify(request.headers.get("Authorization"), request.path)
         hook = HOOK_OF.get(service_id)
         if hook is None:
             raise Refusal(404, "not-found", "there is no CDS service of this id; see /cds-services")
         found = parse_call(_body(settings), hook)
         moment = Moment(datetime.now(UTC).date(), started + settings.deadline_s)
-        return _json(answer(found, hook, service, open_caller, moment))
+        return _json(answer(found, hook, service, caller, moment))
 
     @routes.get("/policies")
     def policies() -> Response:
@@ -67,7 +68,9 @@ def service_blueprint(service: Service, settings: Settings, open_caller: Caller)
 
     @routes.get("/health/ready")
     def ready() -> Response:
-        return _json({"status": "ok"})
+        parts = {"callers": callers.ready()}
+        well = all(parts.values())
+        return _json({"status": "ok" if well else "not ready", "parts": parts}, 200 if well else 503)
 
     @routes.app_errorhandler(Refusal)
     def refused(refusal: Refusal) -> Response:
@@ -100,11 +103,6 @@ def _where(error: Exception) -> str:
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
 
 
-def _check_caller(settings: Settings) -> None:
-    if settings.auth == "required":
-        raise Refusal(401, "login", "a valid client token is needed")
-
-
 def _body(settings: Settings) -> bytes:
     kind = (request.mimetype or "").lower()
     if kind not in _BODY_TYPES:
@@ -121,13 +119,16 @@ def _wants_json() -> bool:
     return request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"
 
 
-def _json(body: Any) -> Response:
-    return Response(encode(body), mimetype="application/json")
+def _json(body: Any, status: int = 200) -> Response:
+    return Response(encode(body), status=status, mimetype="application/json")
 
 
 def _html(text: str) -> Response:
     return Response(text, mimetype="text/html")
 
 
+_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "5"}}
+
+
 def _outcome(status: int, outcome: dict[str, Any]) -> Response:
-    return Response(encode(outcome), status=status, content_type=FHIR_JSON)
+    return Response(encode(outcome), status=status, content_type=FHIR_JSON, headers=_HEADERS.get(status))

@@ -31,6 +31,7 @@ class Settings(BaseSettings):
     public_url: str = Field("", description="base URL that clients see; used in links, canonicals and as JWT audience")
     auth: Literal["required", "off"] = Field("required", description="whether every call must carry a client JWT")
     allow_insecure: bool = Field(False, description="lets `CDS_AUTH=off` bind to other addresses than loopback")
+    redis_url: str = Field("", description="shared store of used tokens; kept under `CDS_DATA_DIR` by default")
     trusted_clients: FilePath | None = Field(None, description="JSON file of the registered CDS clients")
     fhir_servers: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="comma-separated FHIR base URLs that may be read when `CDS_AUTH=off`"
@@ -93,6 +94,13 @@ class Settings(BaseSettings):
             check_database_url(given)
         elif given and not Path(given).is_file():
             raise ValueError("expected a CSV file that is there, or a SQLAlchemy URL")
+        return given
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, given: str) -> str:
+        if given and not given.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("expected a URL like redis://host:6379/0")
         return given
 
     @field_validator("public_url")

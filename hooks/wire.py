@@ -28,6 +28,8 @@ def decode(body: bytes) -> Any:
         raise Refusal(400, "structure", "the body is nested too deeply") from None
     except msgspec.ValidationError:
         raise Refusal(400, "value", "the body has a number with more digits than can be kept") from None
+    except ArithmeticError:
+        raise Refusal(400, "value", "the body has a number too large to be kept") from None
     except (msgspec.DecodeError, ValueError):
         raise Refusal(400, "structure", "the body is not well-formed JSON") from None
     if repeated:

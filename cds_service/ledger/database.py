@@ -118,6 +118,10 @@ class Database:
             "connect_timeout": limits.connect_s,
             "options": options,
             "application_name": "cds-service",
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 10_000,
         }
         return create_engine(self.url, connect_args=server, **shared)
 

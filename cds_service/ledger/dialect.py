@@ -1,12 +1,18 @@
-"""The one statement that SQLAlchemy builds differently for each database: INSERT … ON CONFLICT."""
+"""The one statement that SQLAlchemy builds differently for each database: INSERT … ON CONFLICT DO NOTHING."""
 
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
 
-def insert(connection: Connection, table: Table) -> Any:
-    """An INSERT that knows `on_conflict_do_nothing`."""
-    build = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    return build(table)
+def insert_new(connection: Connection, table: Table) -> Any:
+    """An INSERT that leaves out rows whose key is there already."""
+    return _built(connection.dialect.name, table)
+
+
+@cache  # building it costs as much as running it
+def _built(dialect: str, table: Table) -> Any:
+    build = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    return build(table).on_conflict_do_nothing()

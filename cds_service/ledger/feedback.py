@@ -5,7 +5,7 @@ from datetime import datetime
 from msgspec import Struct
 from sqlalchemy import Connection, func, select
 
-from cds_service.ledger.dialect import insert
+from cds_service.ledger.dialect import insert_new
 from cds_service.ledger.rows import to_text, word
 from cds_service.ledger.schema import card, feedback
 from cds_service.ledger.sealing import Seal
@@ -57,7 +57,7 @@ def write_feedback(connection: Connection, items: tuple[FeedbackItem, ...], at: 
             }
         )
     if rows:
-        connection.execute(insert(connection, feedback).on_conflict_do_nothing(), rows)
+        connection.execute(insert_new(connection, feedback), rows)
 
 
 def feedback_table(connection: Connection) -> tuple[FeedbackRow, ...]:

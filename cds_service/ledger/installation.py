@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from msgspec import Struct
 from sqlalchemy import Connection, select
 
-from cds_service.ledger.dialect import insert
+from cds_service.ledger.dialect import insert_new
 from cds_service.ledger.schema import installation
 
 
@@ -24,7 +24,7 @@ def read_keys(connection: Connection) -> Keys:
         missing = [name for name in Keys.__struct_fields__ if name not in kept]
         if missing:
             made = [{"name": n, "value": secrets.token_bytes(32), "created_at": datetime.now(UTC)} for n in missing]
-            connection.execute(insert(connection, installation).on_conflict_do_nothing(), made)
+            connection.execute(insert_new(connection, installation), made)
             kept = _kept(connection)
     return Keys(**{name: kept[name] for name in Keys.__struct_fields__})
 

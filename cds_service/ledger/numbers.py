@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from cds_service.ledger.dialect import insert
+from cds_service.ledger.dialect import insert_new
 from cds_service.ledger.fingerprint import new_number
 from cds_service.ledger.schema import authorization
 from cds_service.policy.dates import months_after
@@ -27,7 +27,7 @@ def number_for(connection: Connection, decision: dict[str, Any], today: date, mo
             "expires_on": months_after(today, months),
             "decision_id": decision["id"],
         }
-        new = insert(connection, authorization).on_conflict_do_nothing().returning(authorization.c.number)
+        new = insert_new(connection, authorization).returning(authorization.c.number)
         if connection.execute(new, issued).first() is not None:
             return issued["number"], today
         found = connection.execute(select(authorization.c.number, authorization.c.issued_on).filter_by(**key)).first()

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 from sqlalchemy import Connection, delete, select, text
 
-from cds_service.ledger.dialect import insert
+from cds_service.ledger.dialect import insert_new
 from cds_service.ledger.feedback import FeedbackItem, write_feedback
 from cds_service.ledger.fingerprint import Fingerprints, new_decision_id
 from cds_service.ledger.installation import Keys, read_keys
@@ -67,7 +67,7 @@ class LedgerStore:
             if connection.dialect.name == "postgresql":
                 names = ", ".join(f'"{table.name}"' for table in (decision, card, authorization, feedback))
                 connection.execute(text(f"LOCK TABLE {names} IN ROW EXCLUSIVE MODE"))
-            connection.execute(insert(connection, installation).on_conflict_do_nothing(), row)
+            connection.execute(insert_new(connection, installation), row)
             connection.execute(delete(installation).where(mine))
 
     def beat(self, connection: Connection) -> None:
@@ -111,9 +111,9 @@ class LedgerStore:
                 cards += its_cards
             pending.result = tuple(receipts)
         if rows:
-            connection.execute(insert(connection, decision).on_conflict_do_nothing(), rows)
+            connection.execute(insert_new(connection, decision), rows[0] if len(rows) == 1 else rows)
         if cards:
-            connection.execute(insert(connection, card).on_conflict_do_nothing(), cards)
+            connection.execute(insert_new(connection, card), cards[0] if len(cards) == 1 else cards)
         for pending in pendings:
             if isinstance(pending.work, Feedback):
                 write_feedback(connection, pending.work.items, pending.work.at, self._seal)

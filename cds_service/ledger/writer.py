@@ -24,8 +24,9 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from cds_service.ledger.database import Database, interrupt
 from cds_service.ledger.pending import Pending, State, Store
 
-MOST_WAITING = 2_000  # pieces of work; more than this is refused
+MOST_WAITING = 500  # pieces of work; more than this is refused
 MOST_AT_ONCE = 100
+_OPENING_S = 60.0  # a migration may take that long
 
 
 class Writer:
@@ -45,6 +46,7 @@ class Writer:
         self._in_hand: list[Pending] = []  # work whose connection was lost under it, to be tried once more
         self._state = State.STARTING
         self._connection: Connection | None = None
+        self._opening = False
         self._busy_since = 0.0  # 0: waits for nothing of the database
         self._answered_at = 0.0
         self._started_at = time.monotonic()
@@ -109,13 +111,14 @@ class Writer:
         return self._state is not State.AWAY and self._queue.qsize() < MOST_WAITING
 
     def _look_for_stall(self) -> None:
-        since = self._busy_since
-        if since and time.monotonic() - since > self._limits.stall_s:
-            if self._state is not State.AWAY:
-                self._go_away("stalled")
-            connection = self._connection
-            if connection is not None:
-                interrupt(connection)
+        since, limit = self._busy_since, self._limits.stall_s
+        if not since or (waited := time.monotonic() - since) <= limit:
+            return
+        if self._state is not State.AWAY:
+            self._go_away("stalled")
+        connection = self._connection
+        if connection is not None and waited > (_OPENING_S if self._opening else limit):
+            interrupt(connection)
 
     def _go_away(self, why: str) -> None:
         with self._gate:
@@ -152,11 +155,10 @@ class Writer:
         self._busy_since = time.monotonic()
         connection: Connection | None = None
         try:
-            connection = self._database.connect()
-            self._busy_since = 0.0  # a migration may take long
+            connection = self._connection = self._database.connect()
+            self._opening = True
             self._store.opened(connection)
-            self._busy_since = time.monotonic()
-            self._connection = connection
+            self._opening, self._busy_since = False, time.monotonic()
             self._store.probe(connection)
         except Exception as error:  # noqa: BLE001 - as above
             self._go_away(_kind(error))
@@ -165,7 +167,7 @@ class Writer:
                 self._shut(connection)
             return None
         finally:
-            self._busy_since = 0.0
+            self._opening, self._busy_since = False, 0.0
         self._answered_at = time.monotonic()
         with self._gate:
             told, self._state = self._state, State.SERVING

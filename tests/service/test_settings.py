@@ -42,6 +42,7 @@ MALFORMED = [
     ("CDS_MEMBERS", "nosuchdb://secret@host/db"),
     ("CDS_PAYERS", "/no/such/payers.json"),
     ("CDS_PAYER_LABEL", ""),
+    ("CDS_REDIS_URL", "http://secret@host"),
     ("CDS_POLICIES_DIR", "/no/such/folder"),
     ("CDS_MAX_BODY_BYTES", "0"),
     ("CDS_MAX_BODY_BYTES", "16MB"),
