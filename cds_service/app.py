@@ -1,27 +1,35 @@
 """The composition root: every dependency built once, from the settings, and handed down as an argument."""
 
-import contextlib
-import os
 import secrets
+from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from flask import Flask
+from flask_cors import CORS
 from msgspec import Struct
 
 from cds_service.callers import callers_of
+from cds_service.ledger.ledger import Ledger
 from cds_service.log import configure_logs, service_log
 from cds_service.members import read_roster
+from cds_service.metrics import Metrics
+from cds_service.operations import operations_blueprint
+from cds_service.pages.routes import pages_blueprint
 from cds_service.payers import PayerFile
 from cds_service.policy.library import Library, load_library
 from cds_service.policy.value_sets import Systems, read_systems
-from cds_service.routes import service_blueprint
+from cds_service.routes import cds_blueprint
 from cds_service.settings import Settings
+from cds_service.web import register_errors
 from fhir_mappings.chart import Vocabulary
 from fhir_mappings.client import FhirClient
 from fhir_mappings.codes import CodeIndex
 from fhir_mappings.labs import LabTable, read_labs
 from fhir_mappings.needs import EVERYTHING
 from fhir_mappings.prefetch import templates
+from hooks.book import Book
 from hooks.coverage_information import Links
 from hooks.coverages import Plans
 from hooks.service import Service
@@ -46,19 +54,41 @@ def load_knowledge(folder: Path | None = None) -> Knowledge:
 
 
 def create_app(settings: Settings) -> Flask:
-    """The service as a WSGI application. Raises PolicyFileError."""
+    """The service as a WSGI application, its ledger writing. Raises PolicyFileError."""
     configure_logs()
-    app = Flask("cds_service", static_folder="pages/static", static_url_path="/pages")
-    service = build_service(settings)
-    app.register_blueprint(service_blueprint(service, settings, callers_of(settings, service.log)))
+    log, metrics = service_log(), Metrics()
+    ledger = open_ledger(settings, log)
+    ledger.start(settings.deadline_s)
+    service = build_service(settings, ledger, ledger.assertion_secret)
+    callers = callers_of(settings, log, metrics)
+    app = Flask("cds_service", static_folder=None)
+    register_errors(app, log)
+    app.register_blueprint(cds_blueprint(service, settings, callers, metrics, ledger))
+    app.register_blueprint(operations_blueprint(callers, metrics, ledger))
+    app.register_blueprint(pages_blueprint(service))
+    if settings.cors_origins:
+        CORS(app, resources="/*", origins=list(settings.cors_origins), allow_headers=["Authorization", "Content-Type"])
     return app
 
 
-def build_service(settings: Settings) -> Service:
-    """What every call is answered with."""
+def open_ledger(settings: Settings, log: Any) -> Ledger:
+    """The ledger of the settings. Raises LedgerSettingError."""
+    url = settings.database_url or f"sqlite:///{settings.data_dir / 'ledger.db'}"
+    return Ledger(
+        url,
+        service_version=version("drug-coverage-cds"),
+        seal_keys=settings.seal_keys.get_secret_value(),
+        retention_days=settings.retention_days or None,
+        log=log,
+    )
+
+
+def build_service(settings: Settings, book: Book | None = None, secret: Callable[[], bytes] | None = None) -> Service:
+    """What every call is answered with. Without a book nothing is kept, and assertion ids are of this process."""
     knowledge = load_knowledge(settings.policies_dir)
     library, labs = knowledge.library, knowledge.labs
     tests = sorted({test for policy in library.policies for test in policy.tests})
+    own_secret = secrets.token_bytes(32)
     return Service(
         library=library,
         vocabulary=Vocabulary(CodeIndex(library.value_sets, library.systems), labs, settings.public_url),
@@ -69,12 +99,12 @@ def build_service(settings: Settings) -> Service:
         orderables=_orderables(labs, tests, library.systems),
         templates=templates(EVERYTHING, [token for test in tests for token in labs.tokens(test)]),
         default_dialect=settings.default_dialect,
-        secret=_secret(settings.data_dir),
+        secret=secret or (lambda: own_secret),
         plans=Plans(
             read_roster(settings.members) if settings.members else None,
             PayerFile(settings.payers) if settings.payers else None,
         ),
-        book=None,
+        book=book,
         issues_numbers=settings.authorization == "issue",
         log=service_log(),
     )
@@ -88,17 +118,3 @@ def _orderables(labs: LabTable, tests: list[str], systems: Systems) -> dict[str,
             uri = systems.systems[order.system][0] if order.code else ""
             found[name] = Orderable(name, order.text, uri, order.code, order.display)
     return found
-
-
-def _secret(data_dir: Path) -> bytes:
-    """The key that assertion ids are derived with, kept so that a restart gives the same ids."""
-    path = data_dir / "assertion.key"
-    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not path.exists():
-        made = data_dir / f"assertion.key.{os.getpid()}"
-        made.touch(mode=0o600)
-        made.write_bytes(secrets.token_bytes(32))
-        with contextlib.suppress(FileExistsError):
-            os.link(made, path)  # whole, or not at all: of several workers the first one's key stands
-        made.unlink()
-    return path.read_bytes()

@@ -5,6 +5,7 @@ from typing import Any, Protocol, get_args
 
 from cds_service.auth import Authenticator, Reason, UnauthorizedError, build_authenticator
 from cds_service.auth.replay import ReplayStoreError
+from cds_service.metrics import Metrics
 from cds_service.settings import Settings
 from fhir_mappings.servers import Server, base_of, may_be_called
 from hooks.coverage_information import Dialect
@@ -77,7 +78,7 @@ def caller(name: str, dialect: Dialect | None, fhir_servers: Iterable[str]) -> C
     return Caller(name, dialect, server_for)
 
 
-def callers_of(settings: Settings, log: Any) -> Callers:
+def callers_of(settings: Settings, log: Any, metrics: Metrics) -> Callers:
     """Who may call, by the settings. Raises ClientsFileError and RedisUrlError."""
     if settings.auth == "off":
         return OpenCallers(settings.fhir_servers)
@@ -87,6 +88,4 @@ def callers_of(settings: Settings, log: Any) -> Callers:
         settings.redis_url,
         note=lambda jku, failure: log.warning("keys not fetched", kind=failure.value),
     )
-    return RegisteredCallers(
-        authenticator, settings.public_url, lambda reason: log.info("call refused", kind=reason.value)
-    )
+    return RegisteredCallers(authenticator, settings.public_url, lambda reason: metrics.refused(reason.value))

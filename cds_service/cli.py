@@ -31,6 +31,7 @@ def serve(host: str, port: int) -> None:
     if settings.auth == "off" and not settings.allow_insecure and not _is_loopback(host):
         _stop("CDS_AUTH: off is only for loopback addresses; set CDS_ALLOW_INSECURE=1 to serve others without tokens")
     _check_files(settings)
+    _prepare_ledger(settings)
     run(settings, host, port)
 
 
@@ -134,6 +135,19 @@ def _check_files(settings: Settings) -> None:
             PayerFile(settings.payers)
     except PayersError as error:
         _stop(f"CDS_PAYERS: {error}")
+
+
+def _prepare_ledger(settings: Settings) -> None:
+    """Migrates the ledger; a database that cannot be reached yet is looked for again while serving."""
+    from cds_service.app import open_ledger
+    from cds_service.ledger.errors import LedgerError
+    from cds_service.log import configure_logs, service_log
+
+    configure_logs()
+    try:
+        open_ledger(settings, service_log()).prepare()
+    except LedgerError as error:
+        _stop(f"CDS_DATABASE_URL: {error}")
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,134 +1,115 @@
-"""The HTTP surface: discovery, the order hook, policy pages and health. Every refusal is an OperationOutcome."""
+"""What CDS clients call: discovery, the services, feedback."""
 
+import re
 import time
-import traceback
 from datetime import UTC, datetime
-from pathlib import Path
+from hashlib import blake2b
 from typing import Any
 
-from flask import Blueprint, Response, request
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from flask import Blueprint, Response, g, request
 
 from cds_service.callers import Callers
-from cds_service.pages import policies_page, policies_twin, policy_page, policy_twin
+from cds_service.ledger.feedback import FeedbackItem
+from cds_service.ledger.ledger import Ledger
+from cds_service.metrics import Metrics
 from cds_service.settings import Settings
-from hooks.answer import answer
+from cds_service.web import body_of, json_response
+from hooks.answer import answered
 from hooks.call import parse_call
 from hooks.discovery import discovery
-from hooks.refusals import Refusal, operation_outcome
+from hooks.feedback import Feedback, parse_feedback
+from hooks.hook import Hook
+from hooks.refusals import Refusal
 from hooks.registry import HOOK_OF
 from hooks.service import Moment, Service
 from hooks.wire import encode
 
-FHIR_JSON = "application/fhir+json"
-_BODY_TYPES = frozenset({"application/json", FHIR_JSON, "application/json+fhir"})
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_MARGIN_S = 0.05  # of the deadline, kept for judging and writing what was read
+_DAY_S = 86_400
 
 
-def service_blueprint(service: Service, settings: Settings, callers: Callers) -> Blueprint:
-    """Everything that clients, people and operators call."""
-    routes = Blueprint("service", __name__)
+def cds_blueprint(
+    service: Service, settings: Settings, callers: Callers, metrics: Metrics, ledger: Ledger | None
+) -> Blueprint:
+    """The CDS Hooks endpoints."""
+    routes = Blueprint("cds", __name__)
+    offered = encode(discovery(service))
+    etag = f'"{blake2b(offered, digest_size=12).hexdigest()}"'
 
     @routes.get("/cds-services")
     def discover() -> Response:
-        return _json(discovery(service))
+        response = Response(offered, mimetype="application/json")
+        response.headers["ETag"] = etag
+        response.headers["Cache-Control"] = f"max-age={_DAY_S // 24}"
+        response.make_conditional(request)
+        return response
 
     @routes.post("/cds-services/<service_id>")
     def call(service_id: str) -> Response:
         started = time.monotonic()
+        hook = _hook(service_id)
+        g.hook, g.started = hook.name, started
         caller = callers.identify(request.headers.get("Authorization"), request.path)
-        hook = HOOK_OF.get(service_id)
-        if hook is None:
-            raise Refusal(404, "not-found", "there is no CDS service of this id; see /cds-services")
-        found = parse_call(_body(settings), hook)
-        moment = Moment(datetime.now(UTC).date(), started + settings.deadline_s)
-        return _json(answer(found, hook, service, caller, moment))
+        found = parse_call(body_of(settings.max_body_bytes), hook)
+        g.hook_instance = found.instance if _UUID.fullmatch(found.instance) else "other"
+        moment = Moment(datetime.now(UTC).date(), started + settings.deadline_s - _MARGIN_S)
+        result = answered(found, hook, service, caller, moment)
+        _count(metrics, hook, result)
+        g.outcomes = [said.outcome.value for said in result.said]
+        return json_response(result.response)
 
-    @routes.get("/policies")
-    def policies() -> Response:
-        if _wants_json():
-            return _json(policies_twin(service.library, datetime.now(UTC).date()))
-        return _html(policies_page(service.library, datetime.now(UTC).date()))
+    @routes.post("/cds-services/<service_id>/feedback")
+    def feedback(service_id: str) -> Response:
+        deadline = time.monotonic() + settings.deadline_s - _MARGIN_S
+        _hook(service_id)
+        callers.identify(request.headers.get("Authorization"), request.path)
+        items = parse_feedback(body_of(settings.max_body_bytes))
+        if ledger is None or not ledger.feedback(tuple(_kept(item) for item in items), deadline):
+            raise Refusal(503, "transient", "the feedback could not be kept; send it again")
+        metrics.feedback(item.outcome for item in items)
+        return Response(status=200)
 
-    @routes.get("/policies/<policy>/<drug>")
-    def one_policy(policy: str, drug: str) -> Response:
-        today = datetime.now(UTC).date()
-        found = next(
-            (p for p in service.library.current(today) if (p.source.policy.lower(), p.source.drug) == (policy, drug)),
-            None,
-        )
-        if found is None:
-            raise Refusal(404, "not-found", "there is no such policy; see /policies")
-        if _wants_json():
-            return _json(policy_twin(found, service.library, service.vocabulary.labs))
-        return _html(policy_page(found, service.library, service.vocabulary.labs))
-
-    @routes.get("/health/live")
-    def live() -> Response:
-        return _json({"status": "ok"})
-
-    @routes.get("/health/ready")
-    def ready() -> Response:
-        parts = {"callers": callers.ready()}
-        well = all(parts.values())
-        return _json({"status": "ok" if well else "not ready", "parts": parts}, 200 if well else 503)
-
-    @routes.app_errorhandler(Refusal)
-    def refused(refusal: Refusal) -> Response:
-        return _outcome(refusal.status, refusal.outcome)
-
-    @routes.app_errorhandler(RecursionError)
-    def too_deep(_: RecursionError) -> Response:
-        return _outcome(400, operation_outcome("structure", "the body is nested too deeply"))
-
-    @routes.app_errorhandler(HTTPException)
-    def http_error(error: HTTPException) -> Response:
-        status = error.code or 500
-        code = {404: "not-found", 405: "not-supported", 413: "too-long", 415: "not-supported"}.get(status, "processing")
-        response = _outcome(status, operation_outcome(code, error.name))
-        if status == 405 and getattr(error, "valid_methods", None):
-            response.headers["Allow"] = ", ".join(error.valid_methods)  # type: ignore[attr-defined]
+    @routes.after_request
+    def counted(response: Response) -> Response:
+        if "hook" in g:
+            seconds = time.monotonic() - g.started
+            metrics.call(g.hook, response.status_code, seconds)
+            service.log.info(
+                "call",
+                hook=g.hook,
+                hook_instance=g.get("hook_instance", ""),
+                status=response.status_code,
+                outcomes=g.get("outcomes", []),
+                duration_ms=round(seconds * 1000, 1),
+            )
         return response
-
-    @routes.app_errorhandler(Exception)
-    def unexpected(error: Exception) -> Response:
-        service.log.error("unexpected", kind=type(error).__name__, where=_where(error))
-        return _outcome(500, operation_outcome("exception", "the call could not be answered; nothing was decided"))
 
     return routes
 
 
-def _where(error: Exception) -> str:
-    """File and line of the fault, without its message: that may hold what the caller sent."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+def _hook(service_id: str) -> Hook:
+    hook = HOOK_OF.get(service_id)
+    if hook is None:
+        raise Refusal(404, "not-found", "there is no CDS service of this id; see /cds-services")
+    return hook
 
 
-def _body(settings: Settings) -> bytes:
-    kind = (request.mimetype or "").lower()
-    if kind not in _BODY_TYPES:
-        raise Refusal(415, "not-supported", "Content-Type: expected application/json")
-    # One byte more than is taken: a body without an announced length is cut there, and not refused.
-    request.max_content_length = settings.max_body_bytes + 1
-    body = request.get_data(cache=False)
-    if len(body) > settings.max_body_bytes:
-        raise RequestEntityTooLarge
-    return body
+def _count(metrics: Metrics, hook: Hook, result: Any) -> None:
+    metrics.unrecorded(result.unrecorded)
+    for said in result.said:
+        metrics.answer(said.policy.policy, said.policy.drug, said.outcome.value)
+        unread = sum(1 for finding in said.findings if finding.reason is not None and finding.reason == "not-retrieved")
+        metrics.unread(hook.name, unread)
 
 
-def _wants_json() -> bool:
-    return request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"
-
-
-def _json(body: Any, status: int = 200) -> Response:
-    return Response(encode(body), status=status, mimetype="application/json")
-
-
-def _html(text: str) -> Response:
-    return Response(text, mimetype="text/html")
-
-
-_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "5"}}
-
-
-def _outcome(status: int, outcome: dict[str, Any]) -> Response:
-    return Response(encode(outcome), status=status, content_type=FHIR_JSON, headers=_HEADERS.get(status))
+def _kept(item: Feedback) -> FeedbackItem:
+    return FeedbackItem(
+        card=item.card,
+        outcome=item.outcome,
+        outcome_timestamp=item.at,
+        accepted=item.suggestions,
+        reason_code=item.reason_code,
+        reason_system=item.reason_system,
+        comment=item.comment,
+    )

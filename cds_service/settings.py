@@ -4,12 +4,15 @@ import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import DirectoryPath, Field, FilePath, ValidationError, field_validator
+from pydantic import DirectoryPath, Field, FilePath, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
+from cds_service.ledger.errors import LedgerSettingError
+from cds_service.ledger.sealing import parse_keys
 from fhir_mappings.servers import base_of
 
 PREFIX = "CDS_"
@@ -31,6 +34,17 @@ class Settings(BaseSettings):
     public_url: str = Field("", description="base URL that clients see; used in links, canonicals and as JWT audience")
     auth: Literal["required", "off"] = Field("required", description="whether every call must carry a client JWT")
     allow_insecure: bool = Field(False, description="lets `CDS_AUTH=off` bind to other addresses than loopback")
+    database_url: str = Field(
+        "", description="SQLAlchemy URL of the ledger; a SQLite file under `CDS_DATA_DIR` by default"
+    )
+    seal_keys: SecretStr = Field(
+        SecretStr(""),
+        description="comma-separated keys that seal evidence in the ledger, the first one seals; none: not kept",
+    )
+    retention_days: int = Field(0, ge=0, description="days that decisions are kept; 0: until purged")
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="comma-separated origins of browser clients that may call; none by default"
+    )
     redis_url: str = Field("", description="shared store of used tokens; kept under `CDS_DATA_DIR` by default")
     trusted_clients: FilePath | None = Field(None, description="JSON file of the registered CDS clients")
     fhir_servers: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -73,7 +87,31 @@ class Settings(BaseSettings):
             raise ValueError("expected a folder")
         return given
 
-    @field_validator("fhir_servers", mode="before")
+    @field_validator("database_url")
+    @classmethod
+    def _database(cls, given: str) -> str:
+        if given:
+            check_database_url(given)
+        return given
+
+    @field_validator("seal_keys")
+    @classmethod
+    def _keys(cls, given: SecretStr) -> SecretStr:
+        try:
+            parse_keys(given.get_secret_value())
+        except LedgerSettingError as error:
+            raise ValueError(str(error)) from None
+        return given
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in given:
+            if base_of(origin) != origin or urlsplit(origin).path:
+                raise ValueError("expected origins like https://ehr.example, without a path; * is not taken")
+        return given
+
+    @field_validator("fhir_servers", "cors_origins", mode="before")
     @classmethod
     def _split(cls, given: object) -> object:
         if not isinstance(given, str):

@@ -1,20 +1,24 @@
-"""Writes docs/criteria.md from the policies: every criterion with its paragraph and what it is read from.
+"""Writes what is generated: docs/criteria.md from the policies, and the README's table of settings.
 
-`python -m docs.generate` writes it; the tests check that it is up to date.
+`python -m docs.generate` writes them; the tests check that they are up to date.
 """
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import PydanticUndefined
+
 from cds_service.app import load_knowledge
 from cds_service.pages import policy_twin
+from cds_service.settings import PREFIX, Settings
 
-TARGET = Path(__file__).with_name("criteria.md")
+CRITERIA = Path(__file__).with_name("criteria.md")
+README = Path(__file__).parent.parent / "README.md"
+_MARKS = ("<!-- settings -->\n", "<!-- /settings -->")
 
 
 def criteria_document() -> str:
-    """The document's text."""
+    """The text of docs/criteria.md."""
     knowledge = load_knowledge()
     lines = ["# Criteria", "", "Generated from `policies/` by `make docs`; do not edit.", ""]
     for policy in sorted(knowledge.library.policies, key=lambda found: (found.source.drug, found.source.version)):
@@ -29,7 +33,10 @@ def criteria_document() -> str:
 def _row(criterion: dict[str, Any]) -> str:
     tests = [f"{test['title']} ({_window(test['withinMonths'])})" for test in criterion["tests"]]
     read = ", ".join([*tests, *(f"`{name}`" for name in criterion["valueSets"]), *criterion["questions"]])
-    cells = (criterion["id"], criterion["label"], criterion["paragraph"], criterion["kind"], read)
+    return _cells(criterion["id"], criterion["label"], criterion["paragraph"], criterion["kind"], read)
+
+
+def _cells(*cells: str) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
 
@@ -37,6 +44,30 @@ def _window(months: int | None) -> str:
     return "any date" if months is None else f"{months} months"
 
 
+def readme_document() -> str:
+    """The README with its table of settings."""
+    before, _, rest = README.read_text(encoding="utf-8").partition(_MARKS[0])
+    after = rest.partition(_MARKS[1])[2]
+    return f"{before}{_MARKS[0]}{settings_table()}\n{_MARKS[1]}{after}"
+
+
+def settings_table() -> str:
+    """A row for each setting."""
+    lines = ["| name | meaning | default |", "| --- | --- | --- |"]
+    for name, field in Settings.model_fields.items():
+        lines.append(_cells(f"`{PREFIX}{name.upper()}`", field.description or "", _default(name, field.default)))
+    return "\n".join(lines)
+
+
+def _default(name: str, default: Any) -> str:
+    if name == "data_dir":
+        return "the user's data folder"
+    if name == "public_url":
+        return "`http://127.0.0.1:<port>`"
+    empty = default is PydanticUndefined or default is None or not str(default) or default == ()
+    return "none" if empty else f"`{str(default).lower() if isinstance(default, bool) else default}`"
+
+
 if __name__ == "__main__":
-    TARGET.write_text(criteria_document(), encoding="utf-8")
-    print(f"{TARGET.name} written on {datetime.now(UTC).date().isoformat()}")
+    CRITERIA.write_text(criteria_document(), encoding="utf-8")
+    README.write_text(readme_document(), encoding="utf-8")

@@ -6,8 +6,6 @@ from the items `<linkId>.date` and `<linkId>.report`, or from those of the item 
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from msgspec.structs import replace
-
 from cds_service.policy.dates import Span
 from cds_service.policy.facts import Answer, Result, Word
 from cds_service.policy.policy import Question
@@ -49,7 +47,8 @@ def _worded(answer: Answer, text: str, options: Mapping[str, str]) -> Answer:
     else:
         shown = answer.shown
     on = f" (form of {_shown(answer.authored)})" if answer.authored is not None else " (form without a date)"
-    return replace(answer, display=f"{text}{'' if text.endswith('?') else ':'} {shown}{on}")
+    display = f"{text}{'' if text.endswith('?') else ':'} {shown}{on}"
+    return Answer(answer.link_id, value, answer.reference, display, answer.authored, answer.shown)
 
 
 def _results(

@@ -80,12 +80,32 @@ _WRITTEN_OFF = frozenset(
     {"entered-in-error", "not-done", "not-taken", "intended", "draft", "cancelled", "declined", "preparation"}
 )
 
-_DOUBT = re.compile(
+
+class _Phrases(NamedTuple):
+    """What a text is searched for. Each match has one of `words` in it; most texts have none, which is told quickly."""
+
+    words: tuple[str, ...]
+    pattern: re.Pattern[str]
+
+    def found_in(self, text: str) -> bool:
+        if text.isascii():  # beyond it letters have look-alikes that the pattern knows
+            lowered = text.lower()
+            if not any([word in lowered for word in self.words]):
+                return False
+        return self.pattern.search(text) is not None
+
+
+_DOUBT_WORDS = ("placebo", "sham", "screen", "blind", "randomi", "trial", "study", "investigational")
+_DOUBT_PATTERN = re.compile(
     r"\bplacebo|\bsham\b|screen(?:ing)?[ -]?fail|\b(?:double|single)?[ -]?blind(?:ed)?\b|\brandomi[sz]ed\b"
     r"|\bclinical (?:trial|study)\b|\b(?:trial|study) (?:drug|arm|participa\w+|enrol\w+)\b|\binvestigational\b",
     re.IGNORECASE,
 )
-_AS_NEEDED = re.compile(r"\bas[ -]needed\b|\bprn\b|\bp\.r\.n\b|\bif needed\b|\bwhen needed\b|\bon[ -]demand\b", re.I)
+_DOUBT = _Phrases(_DOUBT_WORDS, _DOUBT_PATTERN)
+_AS_NEEDED = _Phrases(
+    ("needed", "prn", "p.r.n", "demand"),
+    re.compile(r"\bas[ -]needed\b|\bprn\b|\bp\.r\.n\b|\bif needed\b|\bwhen needed\b|\bon[ -]demand\b", re.I),
+)
 _SCHEDULED = re.compile(
     r"\bprophyla|\bevery \w+|\b(?:once|twice|\w+ times) (?:a|per|each) (?:day|week|month)\b|\b(?:bi-?)?weekly\b"
     r"|\bdaily\b|\bmonthly\b|\bq\s?\d+\s?(?:h|d|w)",
@@ -174,7 +194,7 @@ def _dosage_regular(dosage: Json) -> bool | None:
     text = word(dosage, "text")
     if dosage.get("asNeededBoolean") is True or readable(dosage.get("asNeededCodeableConcept")):
         return False
-    if _AS_NEEDED.search(text):
+    if _AS_NEEDED.found_in(text):
         return False
     timing = child(dosage, "timing")
     repeat = child(timing, "repeat")
@@ -257,7 +277,7 @@ def _is_doubtful(resource: Json, name: str) -> bool:
     for member in _CONCEPTS:
         if member in resource:
             texts += [label(held) for held in _one_or_more(resource, member)]
-    return any(_DOUBT.search(text) is not None for text in texts if text)
+    return _DOUBT.found_in("\n".join(texts))
 
 
 def _one_or_more(resource: Json, member: str) -> list[Json]:

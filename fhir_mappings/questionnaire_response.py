@@ -5,7 +5,8 @@ Items that belong together (`q.x`, `q.x.date`, `q.x.report`) are taken from one 
 another day's date.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
 from decimal import Decimal
 
@@ -15,12 +16,14 @@ from cds_service.policy.dates import Span
 from cds_service.policy.facts import Answer, Interval, exactly
 from fhir_mappings.fhir_dates import date_text, parse_date
 from fhir_mappings.record import Record
-from fhir_mappings.references import Json, child, children, is_id, own_reference, plain, word
+from fhir_mappings.references import Json, child, children, own_reference, plain, word
 
 SOURCE = "answers"
 _DEEPEST = 20
 _OPEN_LOW = Decimal(0)
+_LINK_ID = re.compile(r"[A-Za-z0-9\-._]{1,64}")
 Value = bool | int | str | Interval | Span
+_Read = tuple[Value, str, Json | None]  # the value, how it reads, and the quantity it came from
 
 
 class Answers(Struct, frozen=True):
@@ -74,10 +77,11 @@ def _items(response: Json, record: Record) -> Iterator[tuple[str, Answer, Json |
     reference = own_reference(response) or "QuestionnaireResponse"
     authored = parse_date(response.get("authored"))
     said_on = date_text(response.get("authored"))
-    for item in _flat(response, 0):
-        link_id = word(item, "linkId")
-        given = item.get("answer")
-        if not is_id(link_id.replace("_", "-")) or given is None:
+    items: list[Json] = []
+    _flatten(response, 0, items)
+    for item in items:
+        link_id, given = word(item, "linkId"), item.get("answer")
+        if given is None or not _LINK_ID.fullmatch(link_id):
             continue
         answers = children(item, "answer")
         found = _value(answers[0]) if answers else None
@@ -91,39 +95,83 @@ def _items(response: Json, record: Record) -> Iterator[tuple[str, Answer, Json |
         yield link_id, Answer(link_id, value, f"{reference}#{link_id}", display, authored, shown), quantity
 
 
-def _flat(element: Json, depth: int) -> Iterator[Json]:
-    """Every item, whether nested in items or in answers."""
-    if depth > _DEEPEST:
+def _flatten(element: Json, depth: int, items: list[Json]) -> None:
+    """Adds every item, whether nested in items or in answers."""
+    if depth > _DEEPEST or "item" not in element:
         return
     for item in children(element, "item"):
-        yield item
-        yield from _flat(item, depth + 1)
+        items.append(item)
+        _flatten(item, depth + 1, items)
         for answer in children(item, "answer"):
-            yield from _flat(answer, depth + 1)
+            _flatten(answer, depth + 1, items)
 
 
-def _value(answer: Json) -> tuple[Value, str, Json | None] | None:
-    """The value of an answer with how it reads, and the quantity it came from; None for one that cannot be read."""
+def _value(answer: Json) -> _Read | None:
+    """The value of an answer; None for one that cannot be read."""
     for member, found in answer.items():
-        if member == "valueBoolean" and isinstance(found, bool):
-            return found, "yes" if found else "no", None
-        if member == "valueInteger" and isinstance(found, int) and not isinstance(found, bool):
-            return found, str(found), None
-        if member == "valueDecimal" and (number := _number(found)) is not None:
-            return exactly(number), str(found), None
-        if member in ("valueString", "valueUri") and isinstance(found, str) and found.strip():
-            return plain(found, 500), plain(found), None
-        if member in ("valueDate", "valueDateTime") and (span := parse_date(found)) is not None:
-            return span, date_text(found), None
-        if member == "valueCoding" and isinstance(found, dict) and word(found, "code"):
-            return word(found, "code"), plain(word(found, "display") or word(found, "code")), None
-        if member == "valueQuantity" and isinstance(found, dict) and (interval := _interval(found)) is not None:
-            return interval, _shown(found), found
-        if member == "valueAttachment" and isinstance(found, dict):
-            return bool(found.get("data") or found.get("url")), plain(word(found, "title")) or "attached", None
-        if member == "valueReference" and isinstance(found, dict) and word(found, "reference"):
-            return True, plain(word(found, "display")) or "attached", None
+        read = _READ.get(member)
+        if read is not None and (value := read(found)) is not None:
+            return value
     return None
+
+
+def _boolean(found: object) -> _Read | None:
+    return (found, "yes" if found else "no", None) if isinstance(found, bool) else None
+
+
+def _integer(found: object) -> _Read | None:
+    return (found, str(found), None) if isinstance(found, int) and not isinstance(found, bool) else None
+
+
+def _decimal(found: object) -> _Read | None:
+    number = _number(found)
+    return (exactly(number), str(found), None) if number is not None else None
+
+
+def _text(found: object) -> _Read | None:
+    return (plain(found, 500), plain(found), None) if isinstance(found, str) and found.strip() else None
+
+
+def _date(found: object) -> _Read | None:
+    span = parse_date(found)
+    return (span, date_text(found), None) if span is not None else None
+
+
+def _coding(found: object) -> _Read | None:
+    code = word(found, "code") if isinstance(found, dict) else ""
+    return (code, plain(word(found, "display") or code), None) if isinstance(found, dict) and code else None
+
+
+def _quantity(found: object) -> _Read | None:
+    interval = _interval(found) if isinstance(found, dict) else None
+    return (interval, _shown(found), found) if isinstance(found, dict) and interval is not None else None
+
+
+def _attachment(found: object) -> _Read | None:
+    if not isinstance(found, dict):
+        return None
+    return bool(found.get("data") or found.get("url")), plain(word(found, "title")) or "attached", None
+
+
+def _reference(found: object) -> _Read | None:
+    if not isinstance(found, dict) or not word(found, "reference"):
+        return None
+    return True, plain(word(found, "display")) or "attached", None
+
+
+_READ: Mapping[str, Callable[[object], _Read | None]] = {
+    "valueBoolean": _boolean,
+    "valueInteger": _integer,
+    "valueDecimal": _decimal,
+    "valueString": _text,
+    "valueUri": _text,
+    "valueDate": _date,
+    "valueDateTime": _date,
+    "valueCoding": _coding,
+    "valueQuantity": _quantity,
+    "valueAttachment": _attachment,
+    "valueReference": _reference,
+}
 
 
 def _number(found: object) -> Decimal | None:

@@ -24,7 +24,8 @@ def is_id(text: object) -> bool:
     """True when `text` is a FHIR id."""
     if not isinstance(text, str):
         return False
-    return (len(text) <= 64 and text.isascii() and text.isalnum()) or _ID.fullmatch(text) is not None
+    # Most ids are letters, digits and dashes: told without the pattern.
+    return (len(text) <= 64 and text.isascii() and text.replace("-", "0").isalnum()) or _ID.fullmatch(text) is not None
 
 
 def relative(reference: object, base: str | None = None) -> str | None:
@@ -81,7 +82,10 @@ def plain(text: object, length: int = LABEL_LENGTH) -> str:
     """Chart text fit for a card: no control characters, single spaces, at most `length` characters."""
     if not isinstance(text, str):
         return ""
-    if not (text.isascii() and text.isprintable()):
+    if text.isascii() and text.isprintable():
+        if len(text) <= length and "  " not in text and text[:1] != " " and text[-1:] != " ":
+            return text
+    else:
         text = _UNSEEN.sub(" ", text[: 8 * length])
     cleaned = " ".join(text[: 8 * length].split())
     return cleaned if len(cleaned) <= length else cleaned[: length - 1].rstrip() + "…"
@@ -89,16 +93,25 @@ def plain(text: object, length: int = LABEL_LENGTH) -> str:
 
 def label(concept: Json) -> str:
     """What a CodeableConcept is called: its text, else the first display, else the first code; may be empty."""
-    codings = children(concept, "coding")
-    said = word(concept, "text") or next((word(coding, "display") for coding in codings if word(coding, "display")), "")
-    return plain(said or next((word(coding, "code") for coding in codings if word(coding, "code")), ""))
+    said = word(concept, "text")
+    if not said:
+        codings = children(concept, "coding")
+        said = _first(codings, "display") or _first(codings, "code")
+    return plain(said)
 
 
 def label_with_code(concept: Json) -> str:
     """The label with the first code behind it, `Hereditary factor IX deficiency (D67)`."""
     name = label(concept)
-    code = plain(next((word(coding, "code") for coding in children(concept, "coding") if word(coding, "code")), ""), 40)
+    code = plain(_first(children(concept, "coding"), "code"), 40)
     return f"{name} ({code})" if code and code not in name else name
+
+
+def _first(elements: list[Json], name: str) -> str:
+    for element in elements:
+        if said := word(element, name):
+            return said
+    return ""
 
 
 def with_date(name: str, verb: str, value: object) -> str:

@@ -37,6 +37,7 @@ class ResultWords:
         self._doubtful = alternation(words.doubtful)
         self._fallback = alternation(words.fallback)
         self.of_text: Callable[[str], frozenset[Word]] = lru_cache(maxsize=2048)(self._read_text)
+        self._of_code: Callable[[str, str], frozenset[Word]] = lru_cache(maxsize=1024)(self._read_code)
 
     def no_result(self, text: str) -> bool:
         """True when the text says that the test was not carried out or is still running."""
@@ -49,13 +50,14 @@ class ResultWords:
         found: set[Word] = set()
         for coding in codings:
             system, code, _ = coding_key(coding)
-            for short in self._labs.systems.short(system):
-                for form in written_forms(short, code):
-                    if (word := self._codes.get((short, form))) is not None:
-                        found.add(word)
+            found |= self._of_code(system, code)
         if found == {Word.POSITIVE, Word.REACTIVE}:
             return Word.REACTIVE
         return found.pop() if len(found) == 1 else (Word.INDETERMINATE if found else None)
+
+    def _read_code(self, system: str, code: str) -> frozenset[Word]:
+        forms = [(short, form) for short in self._labs.systems.short(system) for form in written_forms(short, code)]
+        return frozenset(self._codes[form] for form in forms if form in self._codes)
 
     def display_of(self, code: str) -> str:
         """How a listed code reads, for a source that sends it bare; the code itself when it is not listed."""

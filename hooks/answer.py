@@ -12,11 +12,15 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
+from msgspec import Struct
+
+from cds_service.policy.determination import Determination
 from fhir_mappings.chart import chart_of, complete_record, open_record
 from fhir_mappings.fhir_dates import parse_date
 from fhir_mappings.needs import needs_of
 from hooks.book import Receipt
 from hooks.call import Call
+from hooks.cards import unread_order_card
 from hooks.coverage_information import Dialect
 from hooks.coverages import standing
 from hooks.hook import Hook
@@ -26,13 +30,26 @@ from hooks.orders import asked_of, orders_of, products_of
 from hooks.service import Caller, Moment, Service
 
 
+class Answered(Struct, frozen=True):
+    """The response, and what there is to count of it."""
+
+    response: dict[str, Any]
+    said: tuple[Determination, ...] = ()
+    unrecorded: int = 0
+
+
 def answer(call: Call, hook: Hook, service: Service, caller: Caller, moment: Moment) -> dict[str, Any]:
     """The CDS Hooks response. Raises Refusal."""
+    return answered(call, hook, service, caller, moment).response
+
+
+def answered(call: Call, hook: Hook, service: Service, caller: Caller, moment: Moment) -> Answered:
+    """The CDS Hooks response with what was judged. Raises Refusal."""
     dialect: Dialect = "2.2" if call.requested_version else caller.dialect or service.default_dialect
     server = caller.server_for(call.fhir_server, call.token) if call.fhir_server else None
-    orders = orders_of(call, service, server, moment)
-    if not orders:
-        return {"cards": [], "systemActions": []}
+    orders, unread = orders_of(call, service, server, moment)
+    if not orders and not unread:
+        return Answered({"cards": [], "systemActions": []})
     asked = asked_of(call, orders, moment)
     sent = open_record(asked, server)
     products = frozenset[str]().union(*(products_of(order.resource, sent.record, service) for order in orders))
@@ -46,7 +63,11 @@ def answer(call: Call, hook: Hook, service: Service, caller: Caller, moment: Mom
         covered = standing(order, chart, dialect, service.plans, day, moment.deadline)
         judged.append(judge(asking, order, chart, covered))
     receipts = _kept(asking, judged, moment)
-    return _response(asking, [written(asking, one, receipt) for one, receipt in zip(judged, receipts, strict=True)])
+    answers = [written(asking, one, receipt) for one, receipt in zip(judged, receipts, strict=True)]
+    answers += [([("guideline", unread_order_card(name, service.label, dialect))], None) for name in unread]
+    response = _response(asking, answers)
+    lost = sum(1 for receipt in receipts if receipt is not None and not receipt.recorded)
+    return Answered(response, tuple(one.said for one in judged if one.said is not None), lost)
 
 
 def _day_of(order: Mapping[str, Any], today: date) -> date:
@@ -70,7 +91,8 @@ def _response(
     """The most important cards, as many as are wanted, and the actions."""
     wanted = asking.choices
     ranked = sorted(
-        (found for cards, _ in written_orders for found in cards), key=lambda found: wanted.cards.index(found[0])
+        (found for cards, _ in written_orders for found in cards if found[0] in wanted.cards),
+        key=lambda found: wanted.cards.index(found[0]),
     )
     actions = [action for _, action in written_orders if action is not None]
     return {

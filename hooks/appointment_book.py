@@ -10,6 +10,7 @@ from fhir_mappings.references import child, children
 from hooks import members
 from hooks.bundles import DraftOrder, read_bundle
 from hooks.hook import ENCOUNTER, PATIENT, USER, Context, Hook, Member, Subjects
+from hooks.refusals import Refusal
 
 ALTERNATE = "http://hl7.org/fhir/StructureDefinition/alternate-reference"
 
@@ -20,9 +21,19 @@ def read(context: dict[str, Any], body: bytes) -> Context:
     user = members.user(context)
     drafts = read_bundle(context, "appointments", body, patient_id)
     appointments = tuple(draft for draft in drafts if draft.resource["resourceType"] == "Appointment")
+    for appointment in appointments:
+        _check_patient(appointment, patient_id)
     alone = tuple(appointment for appointment in appointments if not based_on(appointment))
     named = tuple(dict.fromkeys(order for appointment in appointments for order in based_on(appointment)))
     return Context(patient_id, user, encounter_id, Subjects(drafts, alone, named))
+
+
+def _check_patient(appointment: DraftOrder, patient_id: str) -> None:
+    actors = [child(one, "actor").get("reference") for one in children(appointment.resource, "participant")]
+    patients = [f"/{actor}" for actor in actors if isinstance(actor, str) and "/Patient/" in f"/{actor}"]
+    if patients and not any(patient.endswith(f"/Patient/{patient_id}") for patient in patients):
+        path = "context.appointments"
+        raise Refusal(400, "value", f"{path}: an appointment is for another patient than context.patientId", path)
 
 
 def based_on(appointment: DraftOrder) -> tuple[str, ...]:

@@ -65,6 +65,18 @@ def missing_tests_card(
     }
 
 
+def unread_order_card(order: str, label: str, dialect: Dialect) -> dict[str, Any]:
+    """That an order of the call could not be read: Instructions, so that silence does not pass for an answer."""
+    return {
+        "uuid": str(uuid4()),
+        "summary": "One of the orders could not be read, so the plan has not judged it",
+        "detail": f"{order} was neither sent nor could it be read from the chart. Ask again before relying on it.",
+        "indicator": "warning",
+        "source": {name: value for name, value in _source(label, dialect, "guideline", "").items() if value},
+        "extension": _about(order, dialect),
+    }
+
+
 def _source(label: str, dialect: Dialect, topic: str, url: str) -> dict[str, Any]:
     display = {"guideline": "Guideline", "clinical-reminder": "Clinical reminder"}[topic]
     return {"label": label, "url": url, "topic": {"system": _TOPICS[dialect], "code": topic, "display": display}}

@@ -14,6 +14,7 @@ from cds_service.policy.reasons import Outcome
 from fhir_mappings.chart import Chart
 from fhir_mappings.labs import LabTable
 from fhir_mappings.needs import facts_for
+from fhir_mappings.references import child, children
 from hooks.book import Entry, Receipt
 from hooks.bundles import DraftOrder
 from hooks.call import Call
@@ -54,6 +55,7 @@ class Judged(Struct, frozen=True):
     said: Determination | None = None  # None: no policy governs it, or more than one
     assertion_id: str = ""
     otherwise: dict[str, Any] = {}  # what is said of an order without a determination
+    dependencies: tuple[str, ...] = ()  # orders of the same Bundle that the answer hangs on
     cards: tuple[tuple[str, dict[str, Any]], ...] = ()  # option code → card
 
 
@@ -67,7 +69,8 @@ def judge(asking: Asking, draft: DraftOrder, chart: Chart, covered: Standing) ->
     facts = _with_roster_lines(facts_for(policies[0], chart, service.vocabulary.labs), covered)
     said = determine(policies[0], facts)
     assertion_id = _assertion_id(service, draft, covered.reference, said)
-    judged = Judged(draft, day, covered, label, chart, facts, said, assertion_id)
+    beside = _dependencies(asking, draft, frozenset(policies[0].tests))
+    judged = Judged(draft, day, covered, label, chart, facts, said, assertion_id, dependencies=beside)
     return replace(judged, cards=tuple(_cards(asking, judged, said)))
 
 
@@ -177,6 +180,7 @@ def _assertion(asking: Asking, judged: Judged, receipt: Receipt | None) -> Asser
         satisfied_pa_id=receipt.number if receipt is not None and receipt.recorded else "",
         issued_on=receipt.issued_on if receipt is not None else None,
         contact=dict(payer.contact) if payer is not None and payer.contact else None,
+        dependencies=judged.dependencies,
     )
 
 
@@ -227,6 +231,35 @@ def _ordered_tests(call: Call, chart: Chart, labs: LabTable) -> frozenset[str]:
     )
 
 
+def _dependencies(asking: Asking, draft: DraftOrder, tests: frozenset[str]) -> tuple[str, ...]:
+    """The ServiceRequests of the call's Bundle that belong to this order.
+
+    They order one of the policy's tests, or an infusion, or say that they stand on this order.
+    """
+    vocabulary = asking.service.vocabulary
+    found = []
+    for other in asking.call.subjects.drafts:
+        request = other.resource
+        if other.reference == draft.reference or request["resourceType"] != "ServiceRequest" or not is_order(request):
+            continue
+        code = child(request, "code")
+        if (
+            not tests.isdisjoint(match.test.name for match in vocabulary.labs.matches(code))
+            or INFUSION in vocabulary.codes.names(code, "product")
+            or any(
+                found_there.get("reference") == draft.reference
+                for member in _STANDS_ON
+                for found_there in children(request, member)
+            )
+        ):
+            found.append(other.reference)
+    return tuple(found)
+
+
+INFUSION = "procedure.infusion"  # its codes: policies/value_sets
+_STANDS_ON = ("basedOn", "reasonReference", "supportingInfo")
+
+
 def _context(call: Call, draft: DraftOrder) -> dict[str, Any]:
     """What a further order shares with the draft; whom and from whom, where the draft does not say, as in the call."""
     subject, requester = {"reference": f"Patient/{call.patient_id}"}, {"reference": call.user}
@@ -246,4 +279,4 @@ def _assertion_id(service: Service, draft: DraftOrder, coverage: str | None, sai
 
 
 def _id_of(service: Service, said: str) -> str:
-    return "ca-" + blake2b(said.encode(), key=service.secret, digest_size=16).hexdigest()
+    return "ca-" + blake2b(said.encode(), key=service.secret(), digest_size=16).hexdigest()

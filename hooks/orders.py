@@ -1,7 +1,7 @@
 """The orders that a call asks about: those that came with it, those it names, and a patient's open ones."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from cds_service.policy.facts import NO_NAMES
 from fhir_mappings.chart import Asked, Needs, collect
@@ -19,7 +19,8 @@ from hooks.wire import encode
 
 NOT_ORDERED = frozenset({"cancelled", "completed", "ended", "entered-in-error", "revoked", "stopped"})
 _OPEN = frozenset({"active", "draft", "on-hold"})
-_OPEN_ORDERS = frozenset({"Medication", "MedicationAdministration", "MedicationRequest", "ServiceRequest"})
+_ORDERED = frozenset({"Medication", "MedicationRequest", "ServiceRequest"})
+_GIVEN = frozenset({"MedicationAdministration"})
 
 
 def is_order(resource: dict[str, Any]) -> bool:
@@ -31,19 +32,35 @@ def is_order(resource: dict[str, Any]) -> bool:
     )
 
 
-def orders_of(call: Call, service: Service, server: Server | None, moment: Moment) -> tuple[DraftOrder, ...]:
-    """Every order that the call asks about. Raises Refusal (412) when none of those it names can be had."""
+class Orders(NamedTuple):
+    """What a call asks about."""
+
+    found: tuple[DraftOrder, ...]
+    unread: tuple[str, ...] = ()  # named by the call, and neither sent nor to be read
+
+
+def orders_of(call: Call, service: Service, server: Server | None, moment: Moment) -> Orders:
+    """Every order that the call asks about.
+
+    Raises Refusal (412) when it names orders and none of them can be had, or when a patient's open orders could not be
+    looked for: an answer without orders would say that nothing is required.
+    """
     subjects = call.subjects
-    found = [draft for draft in subjects.answered if is_order(draft.resource)]
+    found = list(subjects.answered)
+    unread: tuple[str, ...] = ()
     if subjects.named:
-        found += [draft for draft in _named(call, service, server, moment) if is_order(draft.resource)]
+        named = _named(call, service, server, moment)
+        unread = tuple(name for name in subjects.named if name not in named)
+        if len(unread) == len(subjects.named) and not found:
+            raise Refusal(412, "not-found", "the orders that the call names were neither sent nor could they be read")
+        found += [_as_draft(resource, call) for resource in named.values()]
     if subjects.open_orders:
         found += _open_orders(call, service, server, moment)
-    return tuple(found)
+    return Orders(tuple(draft for draft in found if is_order(draft.resource)), unread)
 
 
-def _named(call: Call, service: Service, server: Server | None, moment: Moment) -> list[DraftOrder]:
-    """The orders that the call names: sent in its Bundle or prefetch, or read."""
+def _named(call: Call, service: Service, server: Server | None, moment: Moment) -> dict[str, dict[str, Any]]:
+    """The orders that the call names, by name: sent in its Bundle or prefetch, or read."""
     sent = {own_reference(resource): resource for resource in _sent(call)}
     found = {name: sent[name] for name in call.subjects.named if name in sent}
     absent = [name for name in call.subjects.named if name not in found]
@@ -53,9 +70,7 @@ def _named(call: Call, service: Service, server: Server | None, moment: Moment) 
             read = next((one for one in reply.resources if isinstance(one, dict) and own_reference(one) == name), None)
             if read is not None:
                 found[name] = read
-    if not found:
-        raise Refusal(412, "not-found", "the orders that the call names were neither sent nor could they be read")
-    return [_as_draft(resource, call) for resource in found.values()]
+    return {name: found[name] for name in call.subjects.named if name in found}
 
 
 def _sent(call: Call) -> Iterable[dict[str, Any]]:
@@ -72,23 +87,33 @@ def _as_draft(resource: dict[str, Any], call: Call) -> DraftOrder:
 
 def _open_orders(call: Call, service: Service, server: Server | None, moment: Moment) -> list[DraftOrder]:
     """The patient's open orders for a governed drug that nothing says was given."""
-    asked = asked_of(call, (), moment)
-    needs = Needs({}, _OPEN_ORDERS)
-    record = collect(needs, asked, service.vocabulary, service.reader, server, moment.deadline)
-    given = {
-        record.name(child(administration, "request").get("reference"))
-        for administration in record.of("MedicationAdministration")
-        if word(administration, "status") == "completed"
-    }
+    record = _collected(_ORDERED, call, service, server, moment)
     found = []
     for kind in ("MedicationRequest", "ServiceRequest"):
         for resource in record.of(kind):
             name = own_reference(resource)
-            if name is None or name in given or word(resource, "status") not in _OPEN or not is_order(resource):
+            if name is None or word(resource, "status") not in _OPEN or not is_order(resource):
                 continue
             if products_of(resource, record, service) & service.library.products:
                 found.append(DraftOrder(name, resource, encode(resource)))
-    return found
+    if not found and ("treatments" in record.unread or "ServiceRequest" in record.failures):
+        raise Refusal(412, "not-found", "the patient's open orders were neither sent nor could they be read")
+    given = _given(_collected(_GIVEN, call, service, server, moment)) if found else frozenset()
+    return [draft for draft in found if draft.reference not in given]
+
+
+def _collected(types: frozenset[str], call: Call, service: Service, server: Server | None, moment: Moment) -> Record:
+    asked = asked_of(call, (), moment)
+    return collect(Needs({}, types), asked, service.vocabulary, service.reader, server, moment.deadline)
+
+
+def _given(record: Record) -> frozenset[str | None]:
+    """The orders whose drug was given."""
+    return frozenset(
+        record.name(child(administration, "request").get("reference"))
+        for administration in record.of("MedicationAdministration")
+        if word(administration, "status") == "completed"
+    )
 
 
 def products_of(order: dict[str, Any], record: Record, service: Service) -> frozenset[str]:

@@ -43,7 +43,7 @@ class Service(Struct, frozen=True):
     orderables: Mapping[str, Orderable]
     templates: Mapping[str, str]
     default_dialect: Dialect
-    secret: bytes  # what assertion ids are derived with
+    secret: Callable[[], bytes]  # what assertion ids are derived with
     plans: Plans
     book: Book | None  # where decisions are kept
     issues_numbers: bool

@@ -5,28 +5,34 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from fhir_mappings.references import child, children
+from fhir_mappings.references import child, children, word
 from hooks.bundles import DraftOrder
 from hooks.coverage_information import URL, Assertion, Dialect, to_extension
 from hooks.wire import encode
+
+_NOT_IN_2_0_1 = frozenset({"Appointment", "VisionPrescription"})  # contexts that the extension got with 2.1
 
 
 def update(draft: DraftOrder, assertion: Assertion | None, label: str, dialect: Dialect) -> dict[str, Any] | None:
     """The action that puts this assertion in place of an earlier one about the same Coverage.
 
-    None where there is nothing to point at, or the order already carries this assertion (CRD resp-35).
+    None where there is nothing to point at, where the dialect has no place for it, and where the order already carries
+    this assertion with all of its parts (CRD resp-35): a later hook adds the form or the number to what an earlier one
+    said by the same id, and an earlier one asked again takes nothing away.
     """
-    if assertion is None:
+    if assertion is None or (dialect == "2.0.1" and word(draft.resource, "resourceType") in _NOT_IN_2_0_1):
         return None
+    said = to_extension(assertion, dialect)
     found_there = draft.resource.get("extension")
     extensions = found_there if isinstance(found_there, list) else []
     kept = [found for found in extensions if not _is_about(found, assertion.coverage)]
-    if len(kept) < len(extensions) and any(_carries(found, assertion.assertion_id) for found in extensions):
+    earlier = [found for found in extensions if _is_about(found, assertion.coverage)]
+    if any(_carries(found, assertion.assertion_id) and _parts(found) >= _parts(said) for found in earlier):
         return None
     members = msgspec.json.decode(draft.raw, type=dict[str, Raw])
     raws = msgspec.json.decode(members["extension"], type=list[Raw]) if extensions else []
     others = [raw for raw, found in zip(raws, extensions, strict=True) if found in kept]
-    own = Raw(encode(to_extension(assertion, dialect)))
+    own = Raw(encode(said))
     members["extension"] = Raw(encode([*others, own]))
     return {"type": "update", "description": f"{label}: {assertion.reasons[0].text}", "resource": members}
 
@@ -43,6 +49,13 @@ def _is_about(extension: Any, coverage: str) -> bool:
     )
 
 
-def _carries(extension: Any, assertion_id: str) -> bool:
-    parts = children(extension, "extension") if isinstance(extension, dict) else []
-    return any(part.get("valueString") == assertion_id for part in parts)
+def _carries(extension: dict[str, Any], assertion_id: str) -> bool:
+    return any(part.get("valueString") == assertion_id for part in children(extension, "extension"))
+
+
+def _parts(extension: dict[str, Any]) -> frozenset[tuple[str, str]]:
+    """What kinds of things it says, and of which other orders."""
+    return frozenset(
+        (word(part, "url"), word(child(part, "valueReference"), "reference") if part.get("url") == "dependency" else "")
+        for part in children(extension, "extension")
+    )

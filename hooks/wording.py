@@ -32,6 +32,7 @@ _STATUS = {
 }
 # What Markdown would read as markup within a line, and nothing else: a backslash is noise to who reads plain text.
 _MARKUP = re.compile(r"[\\`*\[]|(?<![^\W_])_|_(?![^\W_])|<(?=[A-Za-z/!?])|&(?=[A-Za-z#])|~(?=~)|\|")
+_HARMLESS = re.compile(r"[^\\`*\[_<&~|@/]*")  # nothing in it that one of the others could find, but for "www."
 _LINK = re.compile(r"(?i)(://|\bwww\.|@(?=\w))")  # GitHub's Markdown makes links of bare addresses
 _POWER = re.compile(r"\b10\*(\d{1,2})(?=/)")
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -39,7 +40,10 @@ _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 def escaped(text: str) -> str:
     """`text` from a chart as one line of literal Markdown: no markup, no bare links, and `10*9/L` as 10⁹/L."""
-    raised = _POWER.sub(lambda found: "10" + found[1].translate(_RAISED), plain(text, LONGEST))
+    line = plain(text, LONGEST)
+    if _HARMLESS.fullmatch(line) and "www." not in line.lower():
+        return line
+    raised = _POWER.sub(lambda found: "10" + found[1].translate(_RAISED), line)
     return _LINK.sub("\\1\u200b", _MARKUP.sub(r"\\\g<0>", raised))
 
 

@@ -29,7 +29,7 @@ class Limits(Struct, frozen=True):
 
     patience_s: float = 1.0  # one call waits no longer, whatever its deadline
     lock_s: float = 0.8  # waiting for a lock
-    stall_s: float = 1.2  # one transaction or probe
+    stall_s: float = 0.9  # one transaction or probe
     connect_s: int = 2
     idle_s: float = 2.0  # between two looks at a database that nothing is written to
     probe_s: float = 0.25  # between two looks at a database that is away, growing to

@@ -1,50 +1,58 @@
 """A policy made ready to be asked: its expressions built into statements once, when it is loaded."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
-from cds_service.policy.criteria import DosePerKg, ResultOf, Statement, ValueOf
+from cds_service.policy.criteria import Again, AllOf, DosePerKg, ResultOf, Statement, ValueOf
 from cds_service.policy.facts import NO_NAMES, Names
 from cds_service.policy.language import statements_in
 from cds_service.policy.policy import Criterion, Note, Policy, Row
 
+Shared = Callable[[Statement], Statement]  # one object for equal plain statements, so that each is asked once
+
 
 class CompiledRow:
-    """A row ready to be asked."""
+    """A row ready to be asked: it applies where each of `when` holds and `unless` does not."""
 
-    def __init__(self, row: Row) -> None:
+    def __init__(self, row: Row, shared: Shared) -> None:
         self.says = row.says
-        self.when: Statement = row.when.statement
-        self.unless: Statement | None = row.unless.statement if row.unless is not None else None
+        when = row.when.built(shared)
+        self.when: tuple[Statement, ...] = when.parts if isinstance(when, AllOf) else (when,)
+        self.unless = row.unless.built(shared) if row.unless is not None else None
 
 
 class CompiledCriterion:
     """A criterion ready to be asked."""
 
-    def __init__(self, criterion: Criterion) -> None:
+    def __init__(self, criterion: Criterion, shared: Shared) -> None:
         self.source = criterion
-        self.met: Statement = criterion.met.statement
-        self.applies_when = criterion.applies_when.statement if criterion.applies_when is not None else None
-        self.review = tuple(CompiledRow(row) for row in criterion.review)
-        self.not_met = tuple(CompiledRow(row) for row in criterion.not_met)
+        self.met = criterion.met.built(shared)
+        self.applies_when = criterion.applies_when.built(shared) if criterion.applies_when is not None else None
+        self.review = tuple(CompiledRow(row, shared) for row in criterion.review)
+        self.not_met = tuple(CompiledRow(row, shared) for row in criterion.not_met)
 
 
 class CompiledNote:
     """A note ready to be asked."""
 
-    def __init__(self, note: Note) -> None:
+    def __init__(self, note: Note, shared: Shared) -> None:
         self.text = note.text
-        self.when: Statement = note.when.statement
+        self.when = note.when.built(shared)
 
 
 class CompiledPolicy:
     """One policy version, ready to be asked, and what it asks of a record."""
 
     def __init__(self, policy: Policy) -> None:
+        known: dict[Statement, Again] = {}
+
+        def shared(plain: Statement) -> Statement:
+            return known.setdefault(plain, Again(plain, len(known)))
+
         self.source = policy
-        self.criteria = tuple(CompiledCriterion(criterion) for criterion in policy.criteria)
-        self.notes = tuple(CompiledNote(note) for note in policy.notes)
+        self.criteria = tuple(CompiledCriterion(criterion, shared) for criterion in policy.criteria)
+        self.notes = tuple(CompiledNote(note, shared) for note in policy.notes)
 
     @cached_property
     def statements(self) -> tuple[Any, ...]:

@@ -1,11 +1,13 @@
 """The kinds of statement that a policy file may make of a record: a small closed set, one frozen class each.
 
-`all`, `any`, `told_by`, `not` and `if … then … else` compose them. Each `say(facts, earlier)` is pure and answers with
-a `Said`. `earlier` holds the findings of the criteria before this one, by paragraph number.
+`all`, `any`, `told_by`, `not` and `if … then … else` compose them. Each `say(facts, earlier)` answers with a `Said`
+that follows from nothing but the facts and the findings of the criteria before this one. Those stand in `earlier`, by
+paragraph number; beside them, by numbers of its own, what `Again` has heard in this determination.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, MutableMapping
 from decimal import ROUND_CEILING, Decimal
+from functools import cached_property
 from typing import Literal, Protocol
 
 from msgspec import Struct, field
@@ -13,11 +15,25 @@ from msgspec import Struct, field
 from cds_service.policy.dates import months_before
 from cds_service.policy.facts import NO_NAMES, Answer, Certainty, Detail, Facts, How, Interval, Names
 from cds_service.policy.reasons import Reason
-from cds_service.policy.results import Decision, Picked, Window, number_decision, weigh, words_decision
-from cds_service.policy.said import MET, NOT_MET, SILENT, UNKNOWN, Fact, Said, every, some, told_by, unknown
+from cds_service.policy.results import Picked, Weighing, number_decision, weighing, words_decision
+from cds_service.policy.said import (
+    MET,
+    NOT_MET,
+    NOT_RECORDED,
+    NOT_RETRIEVED,
+    SILENT,
+    UNKNOWN,
+    Fact,
+    Said,
+    every,
+    once,
+    some,
+    told_by,
+    unknown,
+)
 from cds_service.policy.truth import Truth, negation
 
-Earlier = Mapping[str, Said]
+Earlier = MutableMapping[str | int, Said]
 YesNo = Literal["yes", "no"]
 SHOWN = 4  # facts of one kind that are shown as evidence, newest first
 
@@ -28,17 +44,14 @@ class Statement(Protocol):
     def say(self, facts: Facts, earlier: Earlier) -> Said: ...
 
 
-def _newest_first(found: Iterable[Fact]) -> tuple[Fact, ...]:
-    ordered = sorted(found, key=lambda fact: fact.date.last.toordinal() if fact.date is not None else 0, reverse=True)
-    return tuple(ordered[:SHOWN])
+def _newest_first(found: list[Fact]) -> tuple[Fact, ...]:
+    if len(found) > 1:
+        found = sorted(found, key=lambda fact: fact.date.last.toordinal() if fact.date is not None else 0, reverse=True)
+    return tuple(found[:SHOWN])
 
 
 def _absent(source: str, facts: Facts) -> Said:
-    return _NOT_RETRIEVED if source in facts.unread else _NOT_RECORDED
-
-
-_NOT_RECORDED = unknown(Reason.NOT_RECORDED)
-_NOT_RETRIEVED = unknown(Reason.NOT_RETRIEVED)
+    return NOT_RETRIEVED if source in facts.unread else NOT_RECORDED
 
 
 class Age(Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,9 +87,11 @@ class DiagnosisOf(Struct, frozen=True, forbid_unknown_fields=True):
     def say(self, facts: Facts, earlier: Earlier) -> Said:
         sets = self.of
         found = [diagnosis for diagnosis in facts.diagnoses if not sets.isdisjoint(diagnosis.sets)]
-        if self.active is not None:
+        if found and self.active is not None:
             found = [diagnosis for diagnosis in found if diagnosis.active is (self.active == "yes")]
-        counting = [diagnosis for diagnosis in found if diagnosis.certainty.value == self.certainty]
+        if not found:
+            return _absent("diagnoses", facts)
+        counting = [diagnosis for diagnosis in found if diagnosis.certainty == self.certainty]
         if counting:
             return Said(MET, None, _newest_first(counting))
         unsure = [diagnosis for diagnosis in found if diagnosis.certainty is Certainty.UNCONFIRMED]
@@ -85,7 +100,7 @@ class DiagnosisOf(Struct, frozen=True, forbid_unknown_fields=True):
         return _absent("diagnoses", facts)
 
 
-class ResultOf(Struct, frozen=True, forbid_unknown_fields=True):
+class ResultOf(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """A qualitative result of a test: `positive`, `negative` or `reported` (either)."""
 
     test: str
@@ -96,11 +111,15 @@ class ResultOf(Struct, frozen=True, forbid_unknown_fields=True):
     warn_after_months: int | None = None
 
     def say(self, facts: Facts, earlier: Earlier) -> Said:
+        return self._weighing.say(facts)
+
+    @cached_property
+    def _weighing(self) -> Weighing:
         decide = words_decision(self.is_, self.reactive_counts == "yes")
-        return _of_results(facts, self.test, Window(self.within_months), self.pick, decide, self.warn_after_months)
+        return weighing(self.test, self.within_months, self.pick, decide, self.warn_after_months)
 
 
-class ValueOf(Struct, frozen=True, forbid_unknown_fields=True):
+class ValueOf(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """A measured value of a test against a limit in the test's canonical unit; exactly one comparison is given."""
 
     test: str
@@ -127,24 +146,14 @@ class ValueOf(Struct, frozen=True, forbid_unknown_fields=True):
         return {name: limit for name, limit in given.items() if limit is not None}
 
     def say(self, facts: Facts, earlier: Earlier) -> Said:
+        said = self._weighing.say(facts)
+        return NOT_RECORDED if self.if_unread == "silent" and said.reason is Reason.NOT_RETRIEVED else said
+
+    @cached_property
+    def _weighing(self) -> Weighing:
         ((compare, limit),) = self._comparisons.items()
         decide = number_decision(compare, limit, self.refutes)
-        said = _of_results(facts, self.test, Window(self.within_months), self.pick, decide, self.warn_after_months)
-        return _NOT_RECORDED if self.if_unread == "silent" and said.reason is Reason.NOT_RETRIEVED else said
-
-
-def _of_results(
-    facts: Facts, test: str, window: Window, picked: Picked, decide: Decision, warn_after_months: int | None
-) -> Said:
-    said = weigh(facts, test, window, picked, decide)
-    if said.truth is UNKNOWN:
-        return Said(UNKNOWN, said.reason, said.facts, said.needed, (test,), said.remarks)
-    if warn_after_months is not None and said.facts:
-        dated = said.facts[0].date
-        if dated is not None and dated.last < months_before(facts.day, warn_after_months):
-            remark = f"{said.facts[0].display} is more than {warn_after_months} months old"
-            return Said(said.truth, said.reason, said.facts, said.needed, said.tests, (*said.remarks, remark))
-    return said
+        return weighing(self.test, self.within_months, self.pick, decide, self.warn_after_months)
 
 
 class AnswerTo(Struct, frozen=True, forbid_unknown_fields=True):
@@ -278,7 +287,7 @@ class RefillsAtMost(Struct, frozen=True, forbid_unknown_fields=True):
         return Said(MET if refills <= self.count else NOT_MET, None, (shown,))
 
 
-class DosePerKg(Struct, frozen=True, forbid_unknown_fields=True):
+class DosePerKg(Struct, frozen=True, eq=False, forbid_unknown_fields=True):
     """The ordered dose is the labelled one: per kilogram, in all for the recorded weight, or the vials that holds.
 
     `amounts` gives the labelled amount per kilogram by unit; a total may differ by `tolerance_percent`.
@@ -324,6 +333,19 @@ class DosePerKg(Struct, frozen=True, forbid_unknown_fields=True):
         return unknown(reason, (ordered,), ("The body weight",))
 
 
+class Again(Struct, frozen=True):
+    """A plain statement that a policy makes in several places: it is asked once in a determination."""
+
+    part: Statement
+    number: int  # under which `earlier` keeps what it said
+
+    def say(self, facts: Facts, earlier: Earlier) -> Said:
+        said = earlier.get(self.number)
+        if said is None:
+            said = earlier[self.number] = self.part.say(facts, earlier)
+        return said
+
+
 class AllOf(Struct, frozen=True):
     """Every part holds."""
 
@@ -339,7 +361,13 @@ class AnyOf(Struct, frozen=True):
     parts: tuple[Statement, ...]
 
     def say(self, facts: Facts, earlier: Earlier) -> Said:
-        return some([part.say(facts, earlier) for part in self.parts])
+        heard = []
+        for part in self.parts:
+            said = part.say(facts, earlier)
+            if said.truth is MET:
+                return said
+            heard.append(said)
+        return some(heard)
 
 
 class ToldBy(Struct, frozen=True):
@@ -348,13 +376,19 @@ class ToldBy(Struct, frozen=True):
     parts: tuple[Statement, ...]
 
     def say(self, facts: Facts, earlier: Earlier) -> Said:
-        said = [part.say(facts, earlier) for part in self.parts]
-        denying = [heard for heard, part in zip(said, self.parts, strict=True) if _may_deny(part)]
-        return told_by(said, [heard for heard in denying if heard.reason is Reason.NOT_RETRIEVED])
+        heard, missed = [], []
+        for part in self.parts:
+            said = part.say(facts, earlier)
+            heard.append(said)
+            if said.reason is Reason.NOT_RETRIEVED and _may_deny(part):
+                missed.append(said)
+        return told_by(heard, missed)
 
 
 def _may_deny(part: Statement) -> bool:
     """True when it can say a plain no: a chart without a diagnosis, drug or clinician is only silent."""
+    if isinstance(part, Again):
+        return _may_deny(part.part)
     if isinstance(part, NoteThat):
         return bool(part.denies)
     return not isinstance(part, DiagnosisOf | TreatmentWith | ClinicianOf)
@@ -385,8 +419,8 @@ class IfThen(Struct, frozen=True):
         if condition.truth is MET:
             return _with_facts_first(self.then.say(facts, earlier), condition)
         if condition.truth is NOT_MET or condition.reason in SILENT:
-            return self.otherwise.say(facts, earlier) if self.otherwise else Said(MET)
-        branches = [self.then.say(facts, earlier), self.otherwise.say(facts, earlier) if self.otherwise else Said(MET)]
+            return self._otherwise(facts, earlier)
+        branches = [self.then.say(facts, earlier), self._otherwise(facts, earlier)]
         if branches[0].truth is branches[1].truth and branches[0].truth is not UNKNOWN:
             return branches[0]
         if NOT_MET in (branch.truth for branch in branches):
@@ -394,9 +428,12 @@ class IfThen(Struct, frozen=True):
         said = every([condition, *branches])
         return Said(UNKNOWN, condition.reason, said.facts, said.needed, said.tests, said.remarks)
 
+    def _otherwise(self, facts: Facts, earlier: Earlier) -> Said:
+        return self.otherwise.say(facts, earlier) if self.otherwise is not None else Said(MET)
+
 
 def _with_facts_first(said: Said, condition: Said) -> Said:
     if not condition.facts:
         return said
-    shown = tuple(dict.fromkeys((*condition.facts, *said.facts)))
+    shown = once([condition.facts, said.facts])
     return Said(said.truth, said.reason, shown, said.needed, said.tests, (*condition.remarks, *said.remarks))

@@ -2,6 +2,7 @@
 
 import calendar
 from datetime import date
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -31,6 +32,7 @@ def day_span(day: date) -> Span:
     return Span(day, day)
 
 
+@lru_cache(maxsize=1024)
 def months_before(day: date, months: int) -> date:
     """The same day of the month `months` earlier; the month's last where it has no such day (31 May, 3 → 28 Feb)."""
     index = day.year * 12 + day.month - 1 - months

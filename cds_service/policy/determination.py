@@ -9,7 +9,7 @@ from cds_service.policy.criteria import Earlier
 from cds_service.policy.facts import Facts, Plan
 from cds_service.policy.policy import Kind, Line, Policy
 from cds_service.policy.reasons import Outcome, Reason, Status
-from cds_service.policy.said import MET, NOT_MET, SILENT, UNKNOWN, Said
+from cds_service.policy.said import MET, NOT_MET, NOT_RECORDED, SILENT, UNKNOWN, Said, every, once, why_open
 
 
 class Evidence(Struct, frozen=True):
@@ -63,7 +63,7 @@ def determine(policy: CompiledPolicy, facts: Facts) -> Determination:
         notes.append(line.note)
     if line is not None and line.applies == "no":
         return _determination(policy, facts, Outcome.POLICY_NOT_APPLICABLE, (), notes, line)
-    said: dict[str, Said] = {}
+    said: Earlier = {}
     findings = tuple(_finding(criterion, facts, said) for criterion in policy.criteria)
     notes += [note.text for note in policy.notes if note.when.say(facts, said).truth is MET]
     outcome = outcome_of(findings)
@@ -109,7 +109,7 @@ def outcome_of(findings: tuple[Finding, ...]) -> Outcome:
     return Outcome.NEEDS_REVIEW if reasons else Outcome.CRITERIA_MET
 
 
-def _finding(criterion: CompiledCriterion, facts: Facts, earlier: dict[str, Said]) -> Finding:
+def _finding(criterion: CompiledCriterion, facts: Facts, earlier: Earlier) -> Finding:
     status, said, says = _judge(criterion, facts, earlier)
     source = criterion.source
     earlier[source.id] = said
@@ -122,7 +122,7 @@ def _finding(criterion: CompiledCriterion, facts: Facts, earlier: dict[str, Said
         blocking=blocking,
         status=status,
         reason=said.reason if is_open else None,
-        evidence=tuple(Evidence(fact.reference, fact.display) for fact in said.facts),
+        evidence=tuple([Evidence(fact.reference, fact.display) for fact in said.facts]),
         says=says,
         needed=said.needed if is_open else (),
         tests=said.tests if is_open else (),
@@ -144,36 +144,45 @@ def _judge(criterion: CompiledCriterion, facts: Facts, earlier: Earlier) -> tupl
             return Status.NOT_APPLICABLE, applies, ""
     for row in criterion.review:
         said = _row(row, facts, earlier)
+        if said is None:
+            continue
         if said.truth is MET:
             return Status.UNKNOWN, Said(UNKNOWN, Reason.REVIEW, said.facts, remarks=said.remarks), row.says
-        hidden = hidden or _hiding(said)
+        hidden = hidden or said
     for row in criterion.not_met:
         said = _row(row, facts, earlier)
+        if said is None:
+            continue
         if said.truth is MET:
             if applies is not None and applies.truth is UNKNOWN:
                 return Status.UNKNOWN, Said(UNKNOWN, applies.reason, said.facts, applies.needed, applies.tests), ""
             return Status.NOT_MET, Said(NOT_MET, None, said.facts, remarks=said.remarks), row.says
-        hidden = hidden or _hiding(said)
+        hidden = hidden or said
     met = criterion.met.say(facts, earlier)
     if met.truth is NOT_MET and applies is not None and applies.truth is UNKNOWN:
         return Status.UNKNOWN, Said(UNKNOWN, applies.reason, met.facts, applies.needed, applies.tests), ""
     if met.truth is MET and hidden is not None:
-        facts_shown = tuple(dict.fromkeys((*met.facts, *hidden.facts)))
-        return Status.UNKNOWN, Said(UNKNOWN, hidden.reason, facts_shown, hidden.needed, hidden.tests), ""
+        shown = once([met.facts, hidden.facts])
+        return Status.UNKNOWN, Said(UNKNOWN, hidden.reason, shown, hidden.needed, hidden.tests), ""
     return _STATUS[met.truth], met, ""
 
 
-def _row(row: CompiledRow, facts: Facts, earlier: Earlier) -> Said:
-    said = row.when.say(facts, earlier)
-    if said.truth is NOT_MET or row.unless is None:
-        return said
-    unless = row.unless.say(facts, earlier)
+def _row(row: CompiledRow, facts: Facts, earlier: Earlier) -> Said | None:
+    """MET where the row applies, UNKNOWN where it may for more than silence, None where it does not."""
+    heard, open_parts = [], []
+    for part in row.when:
+        said = part.say(facts, earlier)
+        if said.truth is NOT_MET:
+            return None
+        heard.append(said)
+        if said.truth is UNKNOWN:
+            open_parts.append(said)
+    if open_parts and why_open(open_parts) in SILENT:
+        return None
+    unless = row.unless.say(facts, earlier) if row.unless is not None else NOT_RECORDED
     if unless.truth is MET:
-        return Said(NOT_MET)
-    if said.truth is MET and unless.truth is UNKNOWN and unless.reason is Reason.NOT_RETRIEVED:
+        return None
+    said = every(heard) if len(heard) > 1 else heard[0]
+    if said.truth is MET and unless.reason is Reason.NOT_RETRIEVED:
         return Said(UNKNOWN, Reason.NOT_RETRIEVED, said.facts)
     return said
-
-
-def _hiding(said: Said) -> Said | None:
-    return said if said.truth is UNKNOWN and said.reason not in SILENT else None

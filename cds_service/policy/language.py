@@ -6,6 +6,7 @@
 `needed` may name `{since}` (first day of the statement's window, the widest where it has several) and `{today}`.
 """
 
+from collections.abc import Callable
 from datetime import date
 from typing import Any, cast
 
@@ -68,23 +69,27 @@ class Expression(Struct, frozen=True, forbid_unknown_fields=True, rename={"if_":
     @property
     def statement(self) -> Statement:
         """The statement ready to be asked."""
-        built = self._built()
+        return self.built(lambda plain: plain)
+
+    def built(self, shared: Callable[[Statement], Statement]) -> Statement:
+        """The statement ready to be asked, with `shared` of each plain one in its place."""
+        built = self._built(shared)
         if self.needed is None:
             return built
         windows = [getattr(statement, "within_months", None) for statement in statements_in(self)]
         return Needing(built, self.needed, max((months for months in windows if months is not None), default=None))
 
-    def _built(self) -> Statement:
+    def _built(self, shared: Callable[[Statement], Statement]) -> Statement:
         for name, kind in _COMPOSED.items():
             parts = getattr(self, name)
             if parts is not None:
-                return cast(Statement, kind(tuple(part.statement for part in parts)))
+                return cast(Statement, kind(tuple(part.built(shared) for part in parts)))
         if self.not_ is not None:
-            return kinds.Not(self.not_.statement)
+            return kinds.Not(self.not_.built(shared))
         if self.if_ is not None and self.then is not None:
-            otherwise = self.else_.statement if self.else_ is not None else None
-            return kinds.IfThen(self.if_.statement, self.then.statement, otherwise)
-        return cast(Statement, next(found for name in _PLAIN if (found := getattr(self, name)) is not None))
+            otherwise = self.else_.built(shared) if self.else_ is not None else None
+            return kinds.IfThen(self.if_.built(shared), self.then.built(shared), otherwise)
+        return shared(cast(Statement, next(found for name in _PLAIN if (found := getattr(self, name)) is not None)))
 
 
 class Needing(Struct, frozen=True):

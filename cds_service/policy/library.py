@@ -99,7 +99,10 @@ def _check_names(
     questions = {question.id for question in source.questions}
     asked = {linkid for criterion in source.criteria for linkid in criterion.questions}
     asked |= {statement.question for statement in policy.statements if isinstance(statement, AnswerTo)}
+    asked |= {shown.question for question in source.questions for shown in question.show_when}
     _refuse(path, "question", asked, questions)
+    proposing = {name for question in source.questions for names in question.shown_by.values() for name in names}
+    _refuse(path, "value set", proposing, value_sets)
     answered = {question.test for question in source.questions if question.test}
     answered |= {test for question in source.questions for word in question.words.values() for test in word}
     _refuse(path, "test", answered, tests)

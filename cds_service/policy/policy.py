@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from cds_service.policy.language import Expression
 
@@ -63,6 +63,19 @@ class Note(Struct, frozen=True, forbid_unknown_fields=True):
     text: str
 
 
+class ShownWhen(Struct, frozen=True, forbid_unknown_fields=True):
+    """What another item must say for an item to be shown: exactly one of `is`, `not` and `above`."""
+
+    question: str
+    said: str = field(name="is", default="")  # yes or no, or the code of a choice
+    unsaid: str = field(name="not", default="")  # another answer than this one, or none yet
+    above: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.said != "") + (self.unsaid != "") + (self.above is not None) != 1:
+            raise ValueError(f"show_when {self.question}: expected one of `is`, `not` and `above`")
+
+
 class Question(Struct, frozen=True, forbid_unknown_fields=True):
     """One item of the form.
 
@@ -80,6 +93,11 @@ class Question(Struct, frozen=True, forbid_unknown_fields=True):
     untreated: YesNo = "no"  # asked as a level without replacement
     result_of: str = ""  # the linkId whose date and report it shares, when not its own
     help: str = ""
+    min: int | None = None  # of an integer, or of a quantity in `unit`
+    max: int | None = None
+    loinc: str = ""  # the item's own code, where one is verified in the lab table
+    show_when: tuple[ShownWhen, ...] = ()  # any of them; a date or report is shown with its result without saying so
+    shown_by: Mapping[str, tuple[str, ...]] = {}  # answer → value sets of the record that propose it
 
 
 class Scope(Struct, frozen=True, forbid_unknown_fields=True):

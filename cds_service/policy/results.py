@@ -14,22 +14,12 @@ from msgspec import Struct
 from cds_service.policy.dates import months_before
 from cds_service.policy.facts import Facts, Result, Stage, Word
 from cds_service.policy.reasons import Reason
-from cds_service.policy.said import MET, NOT_MET, UNKNOWN, Said, unknown
+from cds_service.policy.said import MET, NOT_MET, NOT_RECORDED, UNKNOWN, Said, unknown
 from cds_service.policy.truth import Truth, negation
 
 Decision = Callable[[Result], tuple[Truth, Reason | None]]
 
 SHOWN = 3  # results of one test that are shown as evidence, the deciding one first
-
-
-class Window(Struct, frozen=True):
-    """How far back a result may lie: `months` calendar months, both ends inclusive; None for any date."""
-
-    months: int | None
-
-    def first(self, day: date) -> date:
-        """The first day inside."""
-        return months_before(day, self.months) if self.months is not None else date.min
 
 
 Picked = Literal["latest", "ever"]
@@ -107,35 +97,79 @@ def _future_remarks(future: list[Result]) -> tuple[str, ...]:
     return tuple(f"{result.display} is dated after today and was not used" for result in future)
 
 
-def weigh(facts: Facts, test: str, window: Window, picked: Picked, decide: Decision) -> Said:
-    """What the results of `test` say: MET or NOT_MET by `decide`, else UNKNOWN with its reason."""
-    results = facts.results.get(test)
-    missed = f"result/{test}" in facts.unread
-    if not results:
-        return _NOT_RETRIEVED if missed else _NOT_RECORDED
-    day, first = facts.day, window.first(facts.day)
-    future = [result for result in results if result.date is not None and result.date.first > day]
-    past = [result for result in results if result not in future] if future else list(results)
-    inside: list[Result] = []
-    outside: list[Result] = []
-    for result in past:
-        dated = result.date
-        within = dated is not None and dated.first >= first and dated.last <= day
-        (inside if within or window.months is None else outside).append(result)
-    if picked == "latest":
-        perhaps = [result for result in outside if result.date is not None and result.date.last >= first]
-        said = _latest(inside, perhaps, decide)
-    else:
-        said = _ever(inside, decide)
-    if said is None:
-        said = unknown(Reason.STALE, tuple(outside[:SHOWN])) if outside else _NOT_RECORDED
-        if outside and all(result.stage is Stage.ORDERED for result in outside):
-            said = unknown(Reason.NOT_RECORDED, tuple(outside[:SHOWN]))
-    if missed and not _stands(said, picked):
-        said = unknown(Reason.NOT_RETRIEVED, said.facts)
-    if future:
-        said = Said(said.truth, said.reason, said.facts, said.needed, said.tests, _future_remarks(future))
-    return said
+class Weighing(Struct, frozen=True):
+    """What is asked of the results of one test, made ready when the policy is loaded: see `weighing`."""
+
+    test: str
+    source: str  # of Facts.unread
+    months: int | None  # how far back a result may lie, both ends inclusive; None for any date
+    picked: Picked
+    decide: Decision
+    warn_after_months: int | None
+    not_recorded: Said
+    not_retrieved: Said
+
+    def say(self, facts: Facts) -> Said:
+        """MET or NOT_MET by `decide`, else UNKNOWN with its reason."""
+        missed = self.source in facts.unread
+        results = facts.results.get(self.test)
+        if not results:
+            return self.not_retrieved if missed else self.not_recorded
+        said = self._weighed(results, facts.day)
+        if missed and not _stands(said, self.picked):
+            return Said(UNKNOWN, Reason.NOT_RETRIEVED, said.facts, (), self.not_recorded.tests, said.remarks)
+        if said.truth is UNKNOWN:
+            return Said(UNKNOWN, said.reason, said.facts, (), self.not_recorded.tests, said.remarks)
+        if self.warn_after_months is not None:
+            return _with_age(said, facts.day, self.warn_after_months)
+        return said
+
+    def _weighed(self, results: tuple[Result, ...], day: date) -> Said:
+        months = self.months
+        first = months_before(day, months) if months is not None else date.min
+        future: list[Result] = []
+        inside: list[Result] = []
+        outside: list[Result] = []
+        for result in results:
+            dated = result.date
+            if dated is not None and dated.first > day:
+                future.append(result)
+            elif months is None or (dated is not None and dated.first >= first and dated.last <= day):
+                inside.append(result)
+            else:
+                outside.append(result)
+        said = _alone(inside[0], self.decide) if len(inside) == 1 and not outside else None
+        said = said or self._picked(inside, outside, first)
+        return Said(said.truth, said.reason, said.facts, remarks=_future_remarks(future)) if future else said
+
+    def _picked(self, inside: list[Result], outside: list[Result], first: date) -> Said:
+        if self.picked == "latest":
+            perhaps = [result for result in outside if result.date is not None and result.date.last >= first]
+            said = _latest(inside, perhaps, self.decide)
+        else:
+            said = _ever(inside, self.decide)
+        if said is not None:
+            return said
+        if not outside:
+            return NOT_RECORDED
+        ordered = all(result.stage is Stage.ORDERED for result in outside)
+        return unknown(Reason.NOT_RECORDED if ordered else Reason.STALE, tuple(outside[:SHOWN]))
+
+
+def weighing(
+    test: str, months: int | None, picked: Picked, decide: Decision, warn_after_months: int | None
+) -> Weighing:
+    """What is asked of the results of that test."""
+    silent, missed = (Said(UNKNOWN, why, tests=(test,)) for why in (Reason.NOT_RECORDED, Reason.NOT_RETRIEVED))
+    return Weighing(test, f"result/{test}", months, picked, decide, warn_after_months, silent, missed)
+
+
+def _with_age(said: Said, day: date, months: int) -> Said:
+    newest = said.facts[0] if said.facts else None
+    if newest is None or newest.date is None or newest.date.last >= months_before(day, months):
+        return said
+    remark = f"{newest.display} is more than {months} months old"
+    return Said(said.truth, said.reason, said.facts, said.needed, said.tests, (*said.remarks, remark))
 
 
 def _stands(said: Said, picked: Picked) -> bool:
@@ -150,8 +184,14 @@ def _stands(said: Said, picked: Picked) -> bool:
 
 
 _INCONCLUSIVE = {MET: None, NOT_MET: None, UNKNOWN: Reason.INCONCLUSIVE}
-_NOT_RECORDED = unknown(Reason.NOT_RECORDED)
-_NOT_RETRIEVED = unknown(Reason.NOT_RETRIEVED)
+
+
+def _alone(result: Result, decide: Decision) -> Said | None:
+    """What a final result of the record says where it is the only one: the newest, and all there ever was."""
+    if result.stage is not Stage.FINAL or result.answer or not result.report:
+        return None
+    truth, reason = _decided(result, decide)
+    return Said(truth, reason or _INCONCLUSIVE[truth], (result,))
 
 
 def _latest(inside: list[Result], perhaps: list[Result], decide: Decision) -> Said | None:
@@ -159,30 +199,22 @@ def _latest(inside: list[Result], perhaps: list[Result], decide: Decision) -> Sa
 
     `perhaps` are results whose partial date may lie inside the window: they prove nothing, but speak against.
     """
-    record = [result for result in inside if result.stage is Stage.FINAL and not result.answer]
-    answers = [result for result in inside if result.answer]
-    early = [result for result in inside if result.stage is Stage.PRELIMINARY]
+    record: list[Result] = []
+    answers: list[Result] = []
+    early: list[Result] = []
+    for result in inside:
+        if result.answer:
+            answers.append(result)
+        elif result.stage is Stage.FINAL:
+            record.append(result)
+        if result.stage is Stage.PRELIMINARY:
+            early.append(result)
     if record:
-        newest_day = _day_of(record[0])
-        same_day = [result for result in record if _day_of(result) == newest_day]
-        verdicts = [(result, *_decided(result, decide)) for result in same_day]
-        truths = {truth for _, truth, _ in verdicts}
-        shown = tuple(record[:SHOWN]) if len(same_day) <= SHOWN else tuple(same_day)
-        if MET in truths and NOT_MET in truths:
-            return unknown(Reason.REVIEW, tuple(same_day))
-        result, truth, reason = next((v for v in verdicts if v[1] is UNKNOWN), verdicts[0])
-        against = [
-            other
-            for other in (*early, *perhaps)
-            if _day_of(other) >= newest_day and truth is not UNKNOWN and _decided(other, decide)[0] is negation(truth)
-        ] + [other for other in answers if truth is not UNKNOWN and _decided(other, decide)[0] is negation(truth)]
-        if against:
-            return unknown(Reason.REVIEW, (result, *against))
-        return Said(truth, reason or _INCONCLUSIVE[truth], shown)
+        return _newest_of_record(record, answers, [*early, *perhaps], decide)
     if answers:
         newest = answers[0]
         truth, reason = _decided(newest, decide)
-        against = [other for other in (*early, *perhaps) if _decided(other, decide)[0] is negation(truth)]
+        against = _contradicting(truth, [*early, *perhaps], decide)
         if truth is not UNKNOWN and against:
             return unknown(Reason.REVIEW, (newest, *against))
         if not newest.report:
@@ -192,6 +224,30 @@ def _latest(inside: list[Result], perhaps: list[Result], decide: Decision) -> Sa
         return unknown(Reason.PRELIMINARY, tuple(early[:SHOWN]))
     ordered = tuple(result for result in inside if result.stage is Stage.ORDERED)
     return unknown(Reason.NOT_RECORDED, ordered[:SHOWN]) if ordered else None
+
+
+def _newest_of_record(record: list[Result], answers: list[Result], doubtful: list[Result], decide: Decision) -> Said:
+    """What the newest final results say; an answer against them, or something newer that is doubtful, is for review."""
+    newest_day = _day_of(record[0])
+    same_day = [result for result in record if _day_of(result) == newest_day]
+    verdicts = [(result, *_decided(result, decide)) for result in same_day]
+    if len(verdicts) > 1:
+        truths = {truth for _, truth, _ in verdicts}
+        if MET in truths and NOT_MET in truths:
+            return unknown(Reason.REVIEW, tuple(same_day))
+    result, truth, reason = next((verdict for verdict in verdicts if verdict[1] is UNKNOWN), verdicts[0])
+    if truth is not UNKNOWN and (doubtful or answers):
+        newer = [other for other in doubtful if _day_of(other) >= newest_day]
+        against = _contradicting(truth, [*newer, *answers], decide)
+        if against:
+            return unknown(Reason.REVIEW, (result, *against))
+    shown = tuple(record[:SHOWN]) if len(same_day) <= SHOWN else tuple(same_day)
+    return Said(truth, reason or _INCONCLUSIVE[truth], shown)
+
+
+def _contradicting(truth: Truth, others: list[Result], decide: Decision) -> list[Result]:
+    contrary = negation(truth)
+    return [other for other in others if _decided(other, decide)[0] is contrary]
 
 
 def _ever(inside: list[Result], decide: Decision) -> Said | None:

@@ -1,6 +1,7 @@
 """What an expression says of a record: a truth, why it is unknown, the facts behind it, and what would settle it."""
 
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
@@ -9,6 +10,7 @@ from cds_service.policy.truth import Truth
 
 # Anything with a `reference` and a `display` (see facts.py).
 Fact = Any
+T = TypeVar("T")
 
 
 class Said(Struct, frozen=True):
@@ -58,43 +60,72 @@ def unknown(reason: Reason, facts: tuple[Fact, ...] = (), needed: tuple[str, ...
     return Said(UNKNOWN, reason, facts, needed)
 
 
-def _gathered(truth: Truth, parts: list[Said], reason: Reason | None = None, asking: list[Said] | None = None) -> Said:
-    asked = asking or []
+# Most of what a policy asks is not in a record: these two are said again and again, and told by identity.
+NOT_RECORDED = unknown(Reason.NOT_RECORDED)
+NOT_RETRIEVED = unknown(Reason.NOT_RETRIEVED)
+
+
+def once(found: Iterable[tuple[T, ...]]) -> tuple[T, ...]:
+    """What the tuples hold, in order, each once. They are short: comparing is cheaper than hashing whole facts."""
+    kept: list[T] = []
+    for part in found:
+        for one in part:
+            if one not in kept:
+                kept.append(one)
+    return tuple(kept)
+
+
+def _gathered(truth: Truth, parts: list[Said], reason: Reason | None = None, asking: Sequence[Said] = ()) -> Said:
     return Said(
         truth,
         reason,
-        tuple(dict.fromkeys(fact for part in parts for fact in part.facts)) if len(parts) > 1 else parts[0].facts,
-        tuple(dict.fromkeys(text for part in asked for text in part.needed)),
-        tuple(dict.fromkeys(test for part in asked for test in part.tests)),
-        tuple(dict.fromkeys(text for part in parts for text in part.remarks)),
+        once([part.facts for part in parts if part.facts]) if len(parts) > 1 else parts[0].facts,
+        once([part.needed for part in asking if part.needed]),
+        once([part.tests for part in asking if part.tests]),
+        once([part.remarks for part in parts if part.remarks]),
     )
 
 
 def every(parts: list[Said]) -> Said:
     """`all`: the least truth; the facts that make it so."""
-    worst = min(part.truth for part in parts)
-    if worst is MET:
-        return _gathered(MET, parts)
-    if worst is NOT_MET:
-        return _gathered(NOT_MET, [part for part in parts if part.truth is NOT_MET])
+    failed = [part for part in parts if part.truth is NOT_MET]
+    if failed:
+        return _gathered(NOT_MET, failed)
     open_parts = [part for part in parts if part.truth is UNKNOWN]
-    reason = min((part.reason for part in open_parts if part.reason), key=_ALL_ORDER.__getitem__)
-    return _gathered(UNKNOWN, parts, reason, open_parts)
+    if not open_parts:
+        return _gathered(MET, parts)
+    return _gathered(UNKNOWN, parts, why_open(open_parts), open_parts)
+
+
+def why_open(open_parts: list[Said]) -> Reason:
+    """The reason of an `all` with these open parts."""
+    reasons = [part.reason for part in open_parts if part.reason]
+    return reasons[0] if len(reasons) == 1 else min(reasons, key=_ALL_ORDER.__getitem__)
 
 
 def some(parts: list[Said]) -> Said:
     """`any`: the greatest truth. Open: every way to settle it is named, and the tests of the first are offered."""
-    best = max(part.truth for part in parts)
-    if best is MET:
-        return next(part for part in parts if part.truth is MET)
-    if best is NOT_MET:
+    open_parts = []
+    for part in parts:
+        if part.truth is MET:
+            return part
+        if part.truth is UNKNOWN:
+            open_parts.append(part)
+    if not open_parts:
         return _gathered(NOT_MET, parts)
-    open_parts = [part for part in parts if part.truth is UNKNOWN]
-    reason = min((part.reason for part in open_parts if part.reason), key=_ANY_ORDER.__getitem__)
-    said = _gathered(UNKNOWN, [part for part in parts if part.facts] or open_parts, reason, open_parts)
+    reason = min([part.reason for part in open_parts if part.reason], key=_ANY_ORDER.__getitem__)
+    if reason is open_parts[0].reason and not any([part.facts or part.needed or part.remarks for part in parts]):
+        return open_parts[0]  # there is nothing to gather
+    shown = [part for part in parts if part.facts] or open_parts
     ways = [" and ".join(part.needed) for part in open_parts if part.needed]
-    needed = (" or ".join(dict.fromkeys(ways)),) if ways else ()
-    return Said(UNKNOWN, reason, said.facts, needed, open_parts[0].tests, said.remarks)
+    return Said(
+        UNKNOWN,
+        reason,
+        once([part.facts for part in shown]) if len(shown) > 1 else shown[0].facts,
+        (" or ".join(dict.fromkeys(ways)),) if ways else (),
+        open_parts[0].tests,
+        once([part.remarks for part in shown if part.remarks]),
+    )
 
 
 def told_by(parts: list[Said], unheard: list[Said]) -> Said:

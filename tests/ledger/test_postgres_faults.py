@@ -21,8 +21,7 @@ class Link:
 
     def __init__(self, host: str, port: int) -> None:
         self._to = (host, port)
-        self._flows = threading.Event()
-        self._flows.set()
+        self._flows = _flowing()
         self._open: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port: int = self._listener.getsockname()[1]
@@ -35,6 +34,11 @@ class Link:
     def thaw(self) -> None:
         """What was held back comes through, and all that follows."""
         self._flows.set()
+
+    def forget(self) -> None:
+        """What is open stays frozen for good; new connections come through."""
+        self._flows.clear()
+        self._flows = _flowing()
 
     def cut(self) -> None:
         """Every connection is closed."""
@@ -58,13 +62,20 @@ class Link:
                     threading.Thread(target=self._pass_on, args=pair, daemon=True).start()
 
     def _pass_on(self, given: socket.socket, to: socket.socket) -> None:
+        flows = self._flows
         with contextlib.suppress(OSError):
             while data := given.recv(65_536):
-                self._flows.wait()
+                flows.wait()
                 to.sendall(data)
         for one in (given, to):
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
+
+
+def _flowing() -> threading.Event:
+    event = threading.Event()
+    event.set()
+    return event
 
 
 @pytest.fixture
@@ -114,6 +125,16 @@ def test_frozen_while_nobody_calls(link: Link, linked_url: str) -> None:
         assert at_once(ledger)
         link.thaw()
         assert until(ledger.ready)
+
+
+def test_a_line_that_never_comes_back(link: Link, linked_url: str) -> None:
+    """When the server can be reached on a new connection only, the dead one is given up."""
+    with opened(linked_url) as ledger:
+        keep(ledger, entry("before"))
+        link.forget()
+        assert not ledger.record((entry("lost"),), soon())[0].recorded
+        assert until(ledger.ready)
+        keep(ledger, entry("after"))
 
 
 def test_frozen_from_the_start(link: Link, linked_url: str) -> None:

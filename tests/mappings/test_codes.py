@@ -62,6 +62,13 @@ def test_a_branch_of_icd_holds_every_code_below_it(code: str) -> None:
     assert names(code, ICD, "condition") == {"cond.intracranial_hemorrhage"}
 
 
+def test_a_bleed_without_loss_of_consciousness_is_a_bleed() -> None:
+    """That "without" does not take the code away."""
+    text = "Traumatic subdural hemorrhage without loss of consciousness, initial encounter"
+    assert names("S06.5X0A", ICD, "condition", text=text) == {"cond.intracranial_hemorrhage"}
+    assert names("S06.0X0A", ICD, "condition", text="Concussion without intracranial hemorrhage") == frozenset()
+
+
 @pytest.mark.parametrize("code", ["S06.0X0A", "I63.9", "I6", "S06.3"])
 def test_a_code_beside_the_branch_is_not_of_it(code: str) -> None:
     """A concussion is no bleed."""
@@ -197,11 +204,6 @@ def test_other_inhibitors_and_abbreviations_are_none(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "name"),
     [
-        ("No history of inhibitors.", "no_inhibitor_history"),
-        ("Denies any history of factor IX inhibitors", "no_inhibitor_history"),
-        ("Inhibitor history: none", "no_inhibitor_history"),
-        ("History of factor IX inhibitor in 2009, eradicated", "inhibitor_history"),
-        ("He developed a low-titer inhibitor at age 3.", "inhibitor_history"),
         ("Patient has never received gene therapy.", "no_prior_gene_therapy"),
         ("Gene therapy naive", "no_prior_gene_therapy"),
         ("Received valoctocogene in a trial in 2019.", "prior_gene_therapy"),
@@ -218,6 +220,32 @@ def test_other_inhibitors_and_abbreviations_are_none(text: str) -> None:
 def test_a_sentence_states_what_it_says(text: str, name: str) -> None:
     """One sentence, one statement."""
     assert INDEX.names_of_text(text, "statement") == {f"statement.{name}"}
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("No history of inhibitors.", {"no_factor_ix_inhibitor_history", "no_factor_viii_inhibitor_history"}),
+        ("Inhibitor history: none", {"no_factor_ix_inhibitor_history", "no_factor_viii_inhibitor_history"}),
+        ("No h/o inhibitors.", {"no_factor_ix_inhibitor_history", "no_factor_viii_inhibitor_history"}),
+        (
+            "No history of inhibitors to factor IX or factor VIII.",
+            {"no_factor_ix_inhibitor_history", "no_factor_viii_inhibitor_history"},
+        ),
+        ("Denies any history of factor IX inhibitors", {"no_factor_ix_inhibitor_history"}),
+        ("No history of inhibitors to factor VIII.", {"no_factor_viii_inhibitor_history"}),
+        ("History of factor IX inhibitor in 2009, eradicated", {"factor_ix_inhibitor_history"}),
+        ("H/o factor IX inhibitor (peak 12 BU) at age 3.", {"factor_ix_inhibitor_history"}),
+        ("Hx of FVIII inhibitor.", {"factor_viii_inhibitor_history"}),
+        (
+            "He developed a low-titer inhibitor at age 3.",
+            {"factor_ix_inhibitor_history", "factor_viii_inhibitor_history"},
+        ),
+    ],
+)
+def test_an_inhibitor_is_that_of_the_factor_named(text: str, names: set[str]) -> None:
+    """Without a name it is the one of the patient's own factor."""
+    assert INDEX.names_of_text(text, "statement") == {f"statement.{name}" for name in names}
 
 
 @pytest.mark.parametrize(
@@ -238,6 +266,10 @@ def test_a_screening_that_was_done_is_stated(text: str) -> None:
         "Rule out inhibitor.",
         "No intracranial hemorrhage.",
         "CT head to rule out intracranial hemorrhage.",
+        "Call immediately for signs of intracranial hemorrhage.",
+        "Return if symptoms of subdural hematoma.",
+        "Hemophilia can cause intracranial hemorrhage.",
+        "Mother fears intracranial hemorrhage.",
         "GI bleed 2019.",
         "Life-threatening bleed in the past.",
         "Patient is a candidate for gene therapy.",

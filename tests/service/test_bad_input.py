@@ -434,7 +434,7 @@ def test_a_fault_of_the_service_is_a_plain_500(call: Json, ehr: Ehr, monkeypatch
     def failing(*_: object) -> None:
         raise KeyError(MARKER)
 
-    monkeypatch.setattr("cds_service.routes.answer", failing)
+    monkeypatch.setattr("cds_service.routes.answered", failing)
     issue = refusal(ehr.post(call), 500)
     assert issue["code"] == "exception"
 
@@ -447,7 +447,7 @@ def test_a_fault_of_the_service_is_logged_without_what_was_sent(
     def failing(*_: object) -> None:
         raise KeyError(MARKER)
 
-    monkeypatch.setattr("cds_service.routes.answer", failing)
+    monkeypatch.setattr("cds_service.routes.answered", failing)
     ehr.post(call)
     seen = "".join(capfd.readouterr())
     assert MARKER not in seen

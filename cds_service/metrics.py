@@ -1,0 +1,78 @@
+"""What operators and the payer count: calls, answers, errors, times, and cards followed (CRD 2.2.1 "Metrics").
+
+Labels are closed sets of our own words; nothing of a caller's or a patient's data becomes one.
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+
+
+def share_between_workers(folder: Path) -> None:
+    """Has every worker of this process tree count into `folder`. To be called before the first Metrics is made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.db"):
+        old.unlink(missing_ok=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+
+
+class Metrics:
+    """The service's metrics."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._calls = self._counter("cds_calls", "CDS Hooks calls answered", "hook", "status")
+        self._times = Histogram(
+            "cds_call_seconds", "Time to answer a call", ["hook"], buckets=_SECONDS, registry=self._registry
+        )
+        self._answers = self._counter(
+            "cds_answers", "Orders judged, by policy and outcome", "policy", "drug", "outcome"
+        )
+        self._unread = self._counter("cds_unread", "Criteria left open because something could not be read", "hook")
+        self._refused = self._counter("cds_refused_callers", "Calls refused for their token", "reason")
+        self._unrecorded = self._counter("cds_unrecorded", "Decisions that could not be recorded")
+        self._feedback = self._counter("cds_card_feedback", "Feedback on cards", "outcome")
+
+    def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
+        return Counter(name, documentation, list(labels), registry=self._registry)
+
+    def call(self, hook: str, status: int, seconds: float) -> None:
+        """A call was answered."""
+        self._calls.labels(hook, str(status)).inc()
+        self._times.labels(hook).observe(seconds)
+
+    def answer(self, policy: str, drug: str, outcome: str) -> None:
+        """An order was judged."""
+        self._answers.labels(policy, drug, outcome).inc()
+
+    def unread(self, hook: str, count: int) -> None:
+        """So many criteria were left open because something could not be read."""
+        if count:
+            self._unread.labels(hook).inc(count)
+
+    def refused(self, reason: str) -> None:
+        """A caller was refused."""
+        self._refused.labels(reason).inc()
+
+    def unrecorded(self, count: int) -> None:
+        """So many decisions could not be recorded."""
+        if count:
+            self._unrecorded.inc(count)
+
+    def feedback(self, outcomes: Iterable[str]) -> None:
+        """Feedback came in."""
+        for outcome in outcomes:
+            self._feedback.labels(outcome).inc()
+
+    def text(self) -> bytes:
+        """The metrics of every worker in Prometheus's text format."""
+        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+            return generate_latest(self._registry)
+        merged = CollectorRegistry()
+        multiprocess.MultiProcessCollector(merged)  # type: ignore[no-untyped-call]
+        return generate_latest(merged)
