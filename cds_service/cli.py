@@ -25,13 +25,15 @@ def main() -> None:
 @click.option("--port", default=PORT, show_default=True, type=click.IntRange(1, 65535))
 def serve(host: str, port: int) -> None:
     """Run the service. Settings come from the environment (`CDS_*`)."""
-    from cds_service.server import run
-
     settings = _settings(public_url=_public_url(port))
     if settings.auth == "off" and not settings.allow_insecure and not _is_loopback(host):
         _stop("CDS_AUTH: off is only for loopback addresses; set CDS_ALLOW_INSECURE=1 to serve others without tokens")
+    _check_data_dir(settings)
+    _share_metrics(settings)
     _check_files(settings)
     _prepare_ledger(settings)
+    from cds_service.server import run
+
     run(settings, host, port)
 
 
@@ -99,6 +101,25 @@ def _public_url(port: int) -> str:
     return os.environ.get("CDS_PUBLIC_URL") or f"http://127.0.0.1:{port}"
 
 
+def _check_data_dir(settings: Settings) -> None:
+    """Stops here where the service could keep nothing."""
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        _stop(f"CDS_DATA_DIR: {settings.data_dir} cannot be made a folder: {error.strerror}")
+    if not os.access(settings.data_dir, os.W_OK | os.X_OK):
+        _stop(f"CDS_DATA_DIR: {settings.data_dir} cannot be written to")
+
+
+def _share_metrics(settings: Settings) -> None:
+    """Has every worker count into one folder; the metrics library looks for it when it is imported, so before that."""
+    folder = settings.data_dir / "metrics"
+    folder.mkdir(exist_ok=True, mode=0o700)
+    for old in folder.glob("*.db"):
+        old.unlink(missing_ok=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+
+
 def _check_files(settings: Settings) -> None:
     """Stops here for what would otherwise end each worker at its start."""
     from cds_service.app import load_knowledge
@@ -106,12 +127,6 @@ def _check_files(settings: Settings) -> None:
     from cds_service.members import RosterError, read_roster
     from cds_service.payers import PayerFile, PayersError
 
-    try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        _stop(f"CDS_DATA_DIR: {settings.data_dir} cannot be made a folder: {error.strerror}")
-    if not os.access(settings.data_dir, os.W_OK | os.X_OK):
-        _stop(f"CDS_DATA_DIR: {settings.data_dir} cannot be written to")
     try:
         load_knowledge(settings.policies_dir)
     except PolicyFileError as error:

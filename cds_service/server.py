@@ -8,13 +8,11 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 
 from cds_service.app import create_app
-from cds_service.metrics import share_between_workers
 from cds_service.settings import Settings
 
 
 def run(settings: Settings, host: str, port: int) -> None:
     """Serves until told to stop; SIGTERM finishes what is under way."""
-    share_between_workers(settings.data_dir / "metrics")
     serve(lambda: create_app(settings), settings, host, port)
 
 

@@ -157,7 +157,7 @@ def _limits(question: Question) -> Iterator[Json]:
 
 def _loinc(code: str, labs: LabTable) -> Json:
     known = {found.code: found.display for test in labs.tests.values() for found in test.codes}
-    return {"system": "http://loinc.org", "code": code, "display": known[code]}
+    return {"system": "http://loinc.org", "code": code, **({"display": known[code]} if code in known else {})}
 
 
 def _help(question: Question) -> Json:

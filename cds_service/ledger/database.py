@@ -5,6 +5,8 @@ An engine belongs to one process: after a fork the child makes its own.
 
 import os
 import socket
+import sqlite3
+import time
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +23,8 @@ from cds_service.ledger.errors import LedgerSettingError
 SETTING = "CDS_DATABASE_URL"
 Durability = Literal["normal", "full"]
 _OPERATOR_S = 10
+_WAIT_S = "wait_s"  # execution option: how long a transaction waits for SQLite's write lock
+_NAP_MS = 4
 READS = "reads"  # execution option: the transaction only reads, and takes no lock for writing
 
 
@@ -76,12 +80,10 @@ class Database:
         """A new connection for an operator, who would rather wait than be told that the database is busy."""
         connection = self.connect()
         if self.is_sqlite:
-            settings = [f"PRAGMA busy_timeout = {_OPERATOR_S * 1000}"]
-        else:
-            settings = ["SET statement_timeout = 0", f"SET lock_timeout = {_OPERATOR_S * 1000}"]
+            return connection.execution_options(**{_WAIT_S: _OPERATOR_S})
         with connection.begin():
-            for setting in settings:
-                connection.exec_driver_sql(setting)
+            connection.exec_driver_sql("SET statement_timeout = 0")
+            connection.exec_driver_sql(f"SET lock_timeout = {_OPERATOR_S * 1000}")
         return connection
 
     def forget(self, connection: Connection) -> None:
@@ -108,7 +110,7 @@ class Database:
             engine = create_engine(self.url, connect_args=given, **shared)
             event.listen(engine, "do_connect", self._make_file)
             event.listen(engine, "connect", self._set_up_sqlite)
-            event.listen(engine, "begin", _begin_sqlite)
+            event.listen(engine, "begin", self._begin_sqlite)
             return engine
         options = (
             f"-c statement_timeout={int(limits.stall_s * 1000)} -c lock_timeout={int(limits.lock_s * 1000)}"
@@ -139,12 +141,28 @@ class Database:
             raw.execute("PRAGMA journal_mode = WAL")
         raw.execute(f"PRAGMA synchronous = {self._durability.upper()}")
         raw.execute("PRAGMA secure_delete = ON")  # what is purged is overwritten
+        raw.execute(f"PRAGMA busy_timeout = {_NAP_MS}")  # from here on `_begin_sqlite` does the waiting
 
+    def _begin_sqlite(self, connection: Connection) -> None:
+        """Begins; a writer takes its lock at once, since a reader that turns writer later could not wait for it.
 
-def _begin_sqlite(connection: Connection) -> None:
-    # A writer takes its lock at once: a reader that turns writer later could not wait for it.
-    reads = connection.get_execution_options().get(READS)
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+        SQLite's own waiting sleeps longer and longer, so that one of several busy processes can wait for very long.
+        """
+        options = connection.get_execution_options()
+        if options.get(READS):
+            connection.exec_driver_sql("BEGIN")
+            return
+        raw: Any = connection.connection.dbapi_connection
+        until = time.monotonic() + options.get(_WAIT_S, self.limits.lock_s)
+        while time.monotonic() < until:
+            try:
+                raw.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    break
+            else:
+                return
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # the last try, or the same failure, told as others are
 
 
 def interrupt(connection: Connection) -> None:

@@ -8,7 +8,7 @@ from cds_service.policy.compiled import CompiledPolicy, statements_of
 from cds_service.policy.criteria import AnswerTo, CriterionIs
 from cds_service.policy.documents import PolicyFileError, decode, read_text
 from cds_service.policy.facts import Names
-from cds_service.policy.policy import Policy
+from cds_service.policy.policy import Policy, Question
 from cds_service.policy.value_sets import Systems, ValueSet, read_systems, read_value_sets
 
 
@@ -103,6 +103,8 @@ def _check_names(
     _refuse(path, "question", asked, questions)
     proposing = {name for question in source.questions for names in question.shown_by.values() for name in names}
     _refuse(path, "value set", proposing, value_sets)
+    for question in source.questions:
+        _check_shown_when(path, question, source)
     answered = {question.test for question in source.questions if question.test}
     answered |= {test for question in source.questions for word in question.words.values() for test in word}
     _refuse(path, "test", answered, tests)
@@ -114,6 +116,14 @@ def _check_names(
             if isinstance(statement, CriterionIs) and statement.met not in earlier:
                 raise PolicyFileError(f"{path}: criterion {criterion.id} looks at {statement.met}, which comes later")
         earlier.add(criterion.id)
+
+
+def _check_shown_when(path: Path, question: Question, source: Policy) -> None:
+    by_id = {other.id: other for other in source.questions}
+    for shown in question.show_when:
+        answers = by_id[shown.question].options or ({"yes": "", "no": ""} if shown.above is None else {})
+        _refuse(path, f"answer to {shown.question}", {shown.said or shown.unsaid} - {""}, answers)
+    _refuse(path, f"answer to {question.id}", question.shown_by, question.options or {"yes", "no"})
 
 
 def _refuse(path: Path, what: str, named: Iterable[str], known: Iterable[str]) -> None:

@@ -97,7 +97,8 @@ class Question(Struct, frozen=True, forbid_unknown_fields=True):
     max: int | None = None
     loinc: str = ""  # the item's own code, where one is verified in the lab table
     show_when: tuple[ShownWhen, ...] = ()  # any of them; a date or report is shown with its result without saying so
-    shown_by: Mapping[str, tuple[str, ...]] = {}  # answer → value sets of the record that propose it
+    # answer → value sets; one diagnosis, clinician or note that belongs to all of them fills it in
+    shown_by: Mapping[str, tuple[str, ...]] = {}
 
 
 class Scope(Struct, frozen=True, forbid_unknown_fields=True):

@@ -25,7 +25,7 @@ def _everything(ledger: Ledger, folder: Path) -> bytes:
         )
 
 
-@pytest.mark.parametrize("keys", ["", Fernet.generate_key().decode()])
+@pytest.mark.parametrize("keys", ["", Fernet.generate_key().decode()], ids=["without key", "with a key"])
 def test_a_marked_patient_is_not_to_be_found(url: str, keys: str, tmp_path: Path) -> None:
     """Neither the member, the order, the coverage, a reference, a value nor a comment can be read from the bytes."""
     with opened(url, seal_keys=keys) as ledger:

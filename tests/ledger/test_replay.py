@@ -77,7 +77,7 @@ def test_without_inputs_it_says_what_it_needs(url: str) -> None:
     assert any(need.startswith("criterion 8c: 1 piece") for need in found.needs)
 
 
-@pytest.mark.parametrize("keys", ["", Fernet.generate_key().decode()])
+@pytest.mark.parametrize("keys", ["", Fernet.generate_key().decode()], ids=["without key", "with another"])
 def test_with_another_key_it_says_so(url: str, keys: str) -> None:
     """Inputs that cannot be opened are neither the same nor different."""
     with opened(url, seal_keys=KEY) as ledger:

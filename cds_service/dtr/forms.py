@@ -1,0 +1,91 @@
+"""Every form of a library, built once, and found by id, canonical and version."""
+
+from datetime import date, timedelta
+from typing import Any
+
+from msgspec import Struct
+
+from cds_service.dtr.names import form_url
+from cds_service.dtr.questionnaire import questionnaire
+from cds_service.dtr.value_sets import code_system, value_set
+from cds_service.policy.compiled import CompiledPolicy
+from cds_service.policy.library import Library
+from fhir_mappings.labs import LabTable
+
+Json = dict[str, Any]
+
+
+class Form(Struct, frozen=True):
+    """One version of one policy's form."""
+
+    policy: CompiledPolicy
+    url: str
+    questionnaire: Json  # never changed
+
+    @property
+    def version(self) -> str:
+        """The version, the policy's own."""
+        return self.policy.source.version.isoformat()
+
+    @property
+    def canonical(self) -> str:
+        """The canonical of this version."""
+        return f"{self.url}|{self.version}"
+
+
+class Forms:
+    """The forms, and the value sets of their choices."""
+
+    def __init__(self, library: Library, labs: LabTable, public_url: str) -> None:
+        self.library, self.labs, self.public_url = library, labs, public_url
+        by_url: dict[str, list[Form]] = {}
+        for policy in sorted(library.policies, key=lambda found: found.source.version):
+            if policy.source.questions:
+                by_url.setdefault(form_url(policy.source, public_url), []).append(
+                    Form(policy, form_url(policy.source, public_url), {})
+                )
+        self._by_url = {url: self._built(versions) for url, versions in by_url.items()}
+        self.value_sets = {
+            found["id"]: found
+            for versions in self._by_url.values()
+            for form in versions
+            for question in form.policy.source.questions
+            if question.options
+            for found in (value_set(form.policy.source, question, public_url),)
+        }
+        self.code_systems = {found["id"]: found for found in self._code_systems()}
+
+    def _built(self, versions: list[Form]) -> tuple[Form, ...]:
+        ends: list[date | None] = [form.policy.source.version - timedelta(days=1) for form in versions[1:]]
+        return tuple(
+            Form(form.policy, form.url, questionnaire(form.policy, self.labs, self.public_url, end))
+            for form, end in zip(versions, [*ends, None], strict=True)
+        )
+
+    def _code_systems(self) -> list[Json]:
+        names = sorted({policy.source.policy for policy in self.library.policies})
+        sources = [policy.source for policy in self.library.policies]
+        return [code_system([one for one in sources if one.policy == name], self.public_url) for name in names]
+
+    def find(self, canonical: str, today: date) -> Form | None:
+        """The form of a canonical with or without a version; without one, the form in force today."""
+        url, _, version = canonical.partition("|")
+        versions = self._by_url.get(url, ())
+        if version:
+            return next((form for form in versions if form.version == version), None)
+        begun = [form for form in versions if form.policy.source.version <= today]
+        return begun[-1] if begun else None
+
+    def at(self, form_id: str, today: date) -> Form | None:
+        """The form of an id, or of an id with `|version`."""
+        return self.find(f"{self.public_url}/fhir/Questionnaire/{form_id}", today)
+
+    def every(self) -> tuple[Form, ...]:
+        """Every version of every form, oldest first."""
+        return tuple(form for versions in self._by_url.values() for form in versions)
+
+    def of(self, policy: CompiledPolicy) -> Form | None:
+        """The form of that policy version."""
+        return self.find(
+            f"{form_url(policy.source, self.public_url)}|{policy.source.version.isoformat()}", policy.source.version
+        )
