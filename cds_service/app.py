@@ -11,6 +11,7 @@ from flask_cors import CORS
 from msgspec import Struct
 
 from cds_service.callers import callers_of
+from cds_service.fhir_endpoint import fhir_endpoint
 from cds_service.ledger.ledger import Ledger
 from cds_service.log import configure_logs, service_log
 from cds_service.members import read_roster
@@ -66,6 +67,7 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(cds_blueprint(service, settings, callers, metrics, ledger))
     app.register_blueprint(operations_blueprint(callers, metrics, ledger))
     app.register_blueprint(pages_blueprint(service))
+    app.register_blueprint(fhir_endpoint(service, settings, callers))
     if settings.cors_origins:
         CORS(app, resources="/*", origins=list(settings.cors_origins), allow_headers=["Authorization", "Content-Type"])
     return app
@@ -77,7 +79,8 @@ def open_ledger(settings: Settings, log: Any) -> Ledger:
     return Ledger(
         url,
         service_version=version("drug-coverage-cds"),
-        seal_keys=settings.seal_keys.get_secret_value(),
+        seal_keys=settings.ledger_keys.get_secret_value(),
+        durability=settings.ledger_durability,
         retention_days=settings.retention_days or None,
         log=log,
     )

@@ -9,6 +9,7 @@ from typing import BinaryIO, NoReturn
 
 import click
 
+from cds_service.ledger_cli import feedback, ledger, replay
 from cds_service.policy.documents import PolicyFileError
 from cds_service.settings import Settings, SettingsError, read_settings, unknown_settings
 
@@ -86,6 +87,11 @@ def demo(port: int) -> None:
     from cds_service.demo.run import run_demo
 
     run_demo(port)
+
+
+main.add_command(ledger)
+main.add_command(feedback)
+main.add_command(replay)
 
 
 def _settings(**overrides: object) -> Settings:

@@ -37,9 +37,12 @@ class Settings(BaseSettings):
     database_url: str = Field(
         "", description="SQLAlchemy URL of the ledger; a SQLite file under `CDS_DATA_DIR` by default"
     )
-    seal_keys: SecretStr = Field(
+    ledger_keys: SecretStr = Field(
         SecretStr(""),
         description="comma-separated keys that seal evidence in the ledger, the first one seals; none: not kept",
+    )
+    ledger_durability: Literal["normal", "full"] = Field(
+        "normal", description="`full`: each decision waits for the disk, so that a loss of power costs nothing either"
     )
     retention_days: int = Field(0, ge=0, description="days that decisions are kept; 0: until purged")
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -94,13 +97,13 @@ class Settings(BaseSettings):
             check_database_url(given)
         return given
 
-    @field_validator("seal_keys")
+    @field_validator("ledger_keys")
     @classmethod
     def _keys(cls, given: SecretStr) -> SecretStr:
         try:
             parse_keys(given.get_secret_value())
         except LedgerSettingError as error:
-            raise ValueError(str(error)) from None
+            raise ValueError(str(error).removeprefix("CDS_LEDGER_KEYS: ")) from None
         return given
 
     @field_validator("cors_origins")

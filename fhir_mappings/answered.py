@@ -19,31 +19,28 @@ UNTREATED = frozenset({"untreated"})
 def answered_results(
     questions: Iterable[Question], answers: Mapping[str, Answer], quantities: Mapping[str, Json], labs: LabTable
 ) -> tuple[Result, ...]:
-    """A Result for each laboratory item that is answered."""
+    """A Result for each of these laboratory items that is answered."""
     if not answers:
         return ()
     return tuple(
         result
         for question in questions
-        if (question.test or question.words) and question.id in answers
+        if question.id in answers
         for result in _results(question, answers, quantities, labs)
     )
 
 
-def in_the_words_of(questions: Iterable[Question], answers: Mapping[str, Answer]) -> Mapping[str, Answer]:
+def in_the_words_of(questions: Mapping[str, Question], answers: Mapping[str, Answer]) -> Mapping[str, Answer]:
     """The answers with the form's own words: what a response calls its items is not relied on."""
-    if not answers:
-        return answers
-    texts = {question.id: (question.text, question.options) for question in questions}
-    return {link: _worded(answer, *texts[link]) if link in texts else answer for link, answer in answers.items()}
+    return {link: _worded(answer, questions[link]) if link in questions else answer for link, answer in answers.items()}
 
 
-def _worded(answer: Answer, text: str, options: Mapping[str, str]) -> Answer:
-    value = answer.value
+def _worded(answer: Answer, question: Question) -> Answer:
+    value, text = answer.value, question.text
     if isinstance(value, bool):
         shown = "yes" if value else "no"
     elif isinstance(value, str):
-        shown = options.get(value, value)
+        shown = question.options.get(value, value)
     else:
         shown = answer.shown
     on = f" (form of {_shown(answer.authored)})" if answer.authored is not None else " (form without a date)"

@@ -34,7 +34,7 @@ class Limits(Struct, frozen=True):
     answer_bytes: int = 8_000_000
     pages: int = 5
     round_bytes: int = 48_000_000  # all answers of one round
-    threads_per_server: int = 24
+    threads_per_server: int = 48  # a whole chart is about forty reads: all of them at once
     servers: int = 32  # that have a pool of their own; further ones share one
     connect_s: float = 2.0
 

@@ -147,5 +147,5 @@ def _payer(coverage: Json, reference: Json, record: Record) -> Payer:
     name = first_text(
         plain(organization.get("name")) if organization is not None else "", plain(reference.get("display"))
     )
-    unreadable = organization is not None and not isinstance(organization.get("identifier", []), list)
-    return Payer(name, identifiers, bool(identifiers) or (not unreadable and (organization is not None or literal is None)))
+    readable = isinstance(organization.get("identifier", []), list) if organization is not None else literal is None
+    return Payer(name, identifiers, bool(identifiers) or readable)

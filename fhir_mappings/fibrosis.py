@@ -8,10 +8,13 @@ from fhir_mappings.labs import WordTable
 
 _STAGE = re.compile(
     r"(?P<comparator>>=|≥|<=|≤|<|>|\bat least |\bat most )?\s*"
-    r"(?<![A-Za-z])(?:F|(?:fibrosis|metavir)?\s*\bstage:?)\s?(?P<low>[0-4])(?!\d|\.\d)"
-    r"(?:\s?(?:-|–|/|to|or)\s?F?(?P<high>[0-4])(?!\d|\.\d))?(?P<more>\s*or (?:greater|higher|more|above))?",
+    r"(?<![A-Za-z])(?:F|(?:fibrosis|metavir)[\s:,(]*(?:\bstage)?[\s:]*F?|(?P<bare>stage:?))\s?(?P<low>[0-4])(?!\d|\.\d)"
+    r"(?:\s?(?:-|–|/|to|or)\s?F?(?P<high>[0-4])(?!\d|\.\d))?(?P<more>\s*or (?:greater|higher|more|above))?"
+    r"(?(bare)(?=\s+(?:of\s+)?(?:liver |hepatic )?fibrosis))",  # stage 3 alone may be of a kidney, a tumour, anything
     re.I,
 )
+_OTHER_SCALE = re.compile(r"\b(?:ishak|knodell)\b", re.I)  # 0 to 6: the same figures mean less
+_WHOLE = re.compile(r"stage:? ?[0-4]\.?", re.I)  # the whole value of a result that is a fibrosis stage
 _SCALE = re.compile(r"\(?\b(?:scale|range)?\s*:?\s*F?0\s?(?:-|–|to)\s?F?4\b\)?", re.I)
 _DENIED = re.compile(
     r"\b(?:no|not|without|exclud\w*|rule[sd]? out|below|less than|history of|prior|previous\w*)\b(?:\W+\w+){0,3}\W*$",
@@ -22,6 +25,10 @@ _DENIED = re.compile(
 def fibrosis_stage(text: str, words: WordTable) -> Interval | None:
     """The stages 0 to 4 that the text can mean; None when it names none, denies one or names several apart."""
     text = " ".join(text[:2000].split())
+    if _OTHER_SCALE.search(text):
+        return None
+    if _WHOLE.fullmatch(text):
+        text = "F" + text.rstrip(".")[-1]
     if (whole := words.stage_text.get(text.casefold().rstrip("."))) is not None:
         text = whole
     found = _all(text)

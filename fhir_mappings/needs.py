@@ -53,7 +53,7 @@ def needs_of(policies: Iterable[CompiledPolicy], asked: Asked) -> Needs:
             any_date = months is None or (test in tests and tests[test].since is None)
             since = None if any_date or months is None else months_before(asked.day, months)
             tests[test] = Wanted(_HISTORY if any_date else _LATEST, since)
-        together.update({q.id: q.result_of for q in policy.source.questions if q.result_of})
+        together.update(policy.together)
     return Needs(tests, EVERYTHING if names else COVERAGE_ALONE, tuple(names), together)
 
 
@@ -63,8 +63,8 @@ def facts_for(policy: CompiledPolicy, chart: Chart, labs: LabTable) -> Facts:
     A resource that could not be read may hide a fact, so its source counts as not read.
     """
     facts = chart.facts
-    answers = in_the_words_of(policy.source.questions, facts.answers)
-    answered = answered_results(policy.source.questions, answers, chart.quantities, labs)
+    answers = in_the_words_of(policy.questions, facts.answers)
+    answered = answered_results(policy.laboratory_questions, answers, chart.quantities, labs)
     results = facts.results
     if answered:
         merged: dict[str, tuple[Result, ...]] = dict(results)

@@ -4,7 +4,10 @@ It knows the lab table and no policy. What cannot be read costs that Observation
 `inconclusive`; nothing raises.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from cds_service.policy.dates import Span
 from cds_service.policy.facts import NO_NAMES, Names, Result, Stage
@@ -24,7 +27,7 @@ _TEXT_MATCH = frozenset({"text-match"})
 _DATE_ISSUED = frozenset({"date-issued"})
 
 
-class Frame(NamedTuple):
+class Frame(Struct, frozen=True):
     """What an Observation or a report gives to each of its results."""
 
     reference: str
@@ -57,7 +60,7 @@ def read_observation(resource: dict[str, Any], labs: LabTable) -> tuple[Result, 
     )
     if not components or not isinstance(components, list):
         return _results(resource, matches, frame, labs)
-    frame = frame._replace(prose=(*frame.prose, *_beside(components, labs)))
+    frame = replace(frame, prose=(*frame.prose, *_beside(components, labs)))
     found = [
         result
         for component in components

@@ -19,6 +19,7 @@ from fhir_mappings.references import Json, child, children, first_text, label, o
 
 Users = tuple[str, ...]  # references of who acts in the call: the signing user, the performer of a dispatch
 PEOPLE = ("Practitioner", "PractitionerRole", "Organization")
+_OF_PEOPLE = tuple(f"{kind}/" for kind in PEOPLE)
 
 
 class Mention(NamedTuple):
@@ -112,7 +113,7 @@ def unresolved_people(record: Record, order: Json, users: Users, codes: CodeInde
         target = record.target(mention.owner, mention.reference)
         name = record.name(mention.reference.get("reference"))
         if target is None:
-            if name is not None and name.startswith(tuple(f"{kind}/" for kind in PEOPLE)):
+            if name is not None and name.startswith(_OF_PEOPLE):
                 yield name
             roles = roles_of(name, record) if name is not None else []
         elif target.get("resourceType") == "PractitionerRole":
@@ -152,7 +153,7 @@ def _people(mention: Mention, record: Record, codes: CodeIndex, day: Span) -> It
     name = record.name(reference.get("reference"))
     if target is None and name is None and not word(reference, "display"):
         return
-    if name is not None and not name.startswith(tuple(f"{kind}/" for kind in PEOPLE)):
+    if name is not None and not name.startswith(_OF_PEOPLE):
         return  # a patient or a relative in a care team
     roles = [target] if target is not None and target.get("resourceType") == "PractitionerRole" else []
     practitioner = target if target is not None and target.get("resourceType") == "Practitioner" else None

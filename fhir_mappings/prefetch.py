@@ -126,10 +126,10 @@ def read_prefetch(prefetch: object) -> Prefetched:
             state = None
         elif value.get("resourceType") == "Bundle":
             state = _read_bundle(value, row, resources, aliases, broken)
-            if row is not None:
-                link = _link(value, "next")
-                if link is not None and state is State.SUPPLIED:
-                    state, links[row.type] = State.FIRST_PAGE, link
+            if row is not None and "link" in value:
+                following = _link(value, "next")
+                if following is not None and state is State.SUPPLIED:
+                    state, links[row.type] = State.FIRST_PAGE, following
                 if _BY_CODE.search(_link(value, "self") or ""):
                     filtered.add(row.type)
         elif value.get("resourceType") == "OperationOutcome":

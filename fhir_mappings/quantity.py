@@ -6,7 +6,9 @@ digit for digit from what the source wrote.
 
 import re
 from decimal import Decimal, InvalidOperation
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
 
 from cds_service.policy.facts import Interval
 from cds_service.policy.reasons import Reason
@@ -16,7 +18,7 @@ _ZERO = Decimal(0)
 _UCUM = ("http://unitsofmeasure.org", "urn:oid:2.16.840.1.113883.6.8")
 
 
-class Reading(NamedTuple):
+class Reading(Struct, frozen=True):
     """A number as read: its interval, or why it has none; `sign` where the unit cannot be converted."""
 
     value: Interval | None = None

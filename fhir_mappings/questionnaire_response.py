@@ -90,20 +90,20 @@ def _items(response: Json, record: Record) -> Iterator[tuple[str, Answer, Json |
                 record.mark_broken(SOURCE, response)
             continue
         value, shown, quantity = found
-        text = plain(word(item, "text"), 80) or link_id
+        text = (plain(item["text"], 80) if "text" in item else "") or link_id
         display = f"{text}: {shown}" + (f" (answered {said_on})" if said_on else "")
         yield link_id, Answer(link_id, value, f"{reference}#{link_id}", display, authored, shown), quantity
 
 
 def _flatten(element: Json, depth: int, items: list[Json]) -> None:
     """Adds every item, whether nested in items or in answers."""
-    if depth > _DEEPEST or "item" not in element:
+    if depth > _DEEPEST:
         return
     for item in children(element, "item"):
         items.append(item)
-        _flatten(item, depth + 1, items)
-        for answer in children(item, "answer"):
-            _flatten(answer, depth + 1, items)
+        for inner in (item, *children(item, "answer")):
+            if "item" in inner:
+                _flatten(inner, depth + 1, items)
 
 
 def _value(answer: Json) -> _Read | None:

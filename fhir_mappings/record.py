@@ -63,7 +63,11 @@ class Record:
 
     def name(self, reference: object) -> str | None:
         """`Type/id` of a literal reference; None for one that leads elsewhere or says nothing."""
-        if isinstance(reference, str) and reference.startswith("urn:"):
+        if not isinstance(reference, str):
+            return None
+        if reference in self._by_reference:
+            return reference
+        if reference.startswith("urn:"):
             return self._aliases.get(reference)
         return relative(reference, self.base)
 

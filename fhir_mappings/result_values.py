@@ -4,7 +4,10 @@ Decision order of a qualitative result: the coded value, the words of the text, 
 then the interpretation. A value and an interpretation that disagree are a conflict for a person.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from cds_service.policy.facts import NO_NAMES, Interval, Names, Stage, Word
 from cds_service.policy.reasons import Reason
@@ -29,9 +32,10 @@ _VALUE_FORMS = (
 _FOUND = (Word.POSITIVE, Word.REACTIVE)
 _DETECTION_LIMIT = frozenset({"detection-limit"})
 _CONFLICT = frozenset({"conflict"})
+_NO_NUMBER = Reading()
 
 
-class Value(NamedTuple):
+class Value(Struct, frozen=True):
     """What a value[x] says of one test."""
 
     shown: str = ""  # as the source has it
@@ -123,10 +127,10 @@ def _concept(raw: Any, element: dict[str, Any], match: Match, ranges: Any, labs:
     if not isinstance(raw, dict):
         return Value(problem=Reason.INCONCLUSIVE)
     shown = concept_text(raw)
-    codings = raw.get("coding")
-    said = words_of(labs).of_codings(codings) if match.test.kind in ("words", "both") else None
+    codings, words = raw.get("coding"), words_of(labs)
+    said = words.of_codings(codings) if match.test.kind in ("words", "both") else None
     if said is not None:
-        return _worded(words_of(labs).display_of(shown), Reading(), said, element, match, ranges, labs)
+        return _worded(words.display_of(shown), _NO_NUMBER, said, element, match, ranges, labs)
     if match.test.kind == "stage":
         for coding in codings if isinstance(codings, list) else ():
             code = coding.get("code") if isinstance(coding, dict) else None
@@ -155,7 +159,7 @@ def _text(raw: str, element: dict[str, Any], match: Match, ranges: Any, labs: La
     said = words.in_text(raw, test)
     if said is None and reading is None and words.no_result(raw):
         return Value(none_yet=True)
-    return _worded(shown, reading or Reading(), said, element, match, ranges, labs)._replace(prose=raw)
+    return replace(_worded(shown, reading or _NO_NUMBER, said, element, match, ranges, labs), prose=raw)
 
 
 def _worded(

@@ -1,4 +1,4 @@
-"""The cards of an order hook: guidance, and the missing tests. Each is one CRD response type (CRD 2.2.1 "Cards")."""
+"""The cards of an order hook: guidance, missing tests, documentation. Each is one CRD response type (CRD "Cards")."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +8,7 @@ from cds_service.policy.determination import Determination
 from cds_service.policy.reasons import Outcome, Status
 from hooks import wording
 from hooks.coverage_information import Dialect, Links
+from hooks.wire import encode
 
 _TOPICS = {
     "2.2": "http://terminology.hl7.org/CodeSystem/cdshooks-card-type",
@@ -77,8 +78,41 @@ def unread_order_card(order: str, label: str, dialect: Dialect) -> dict[str, Any
     }
 
 
+def documentation_card(
+    said: Determination, links: Links, label: str, dialect: Dialect, assertion_id: str, coverage: str
+) -> dict[str, Any]:
+    """The form for what the chart does not show: Launch SMART Application.
+
+    CRD asks for a suggestion here; it has no actions, and accepting it says that the form has been filled in.
+    """
+    name, form = said.policy.name, links.questionnaire(said)
+    context = {"assertionId": assertion_id, "order": said.order, "coverage": coverage, "questionnaire": form}
+    asked = [finding.label for finding in said.blocking(Status.UNKNOWN) if finding.questions]
+    return {
+        "uuid": str(uuid4()),
+        "summary": f"{name}: complete the documentation here",
+        "detail": (
+            f"The form holds what the chart shows already and asks for the rest: {'; '.join(asked)}. "
+            "The next time the order is signed, the answers count."
+        ),
+        "indicator": "info",
+        "source": _source(label, dialect, "claim", links.policy_page(said)),
+        "links": [
+            {
+                "label": f"Documentation for {name}",
+                "url": links.smart_launch,
+                "type": "smart",
+                "appContext": encode(context).decode(),
+            }
+        ],
+        "suggestions": [{"label": "Documentation completed", "uuid": str(uuid4())}],
+        "selectionBehavior": "any",
+        "extension": _about(said.order, dialect),
+    }
+
+
 def _source(label: str, dialect: Dialect, topic: str, url: str) -> dict[str, Any]:
-    display = {"guideline": "Guideline", "clinical-reminder": "Clinical reminder"}[topic]
+    display = {"guideline": "Guideline", "clinical-reminder": "Clinical reminder", "claim": "Claim"}[topic]
     return {"label": label, "url": url, "topic": {"system": _TOPICS[dialect], "code": topic, "display": display}}
 
 

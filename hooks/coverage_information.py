@@ -70,6 +70,11 @@ class Links(Struct, frozen=True):
         policy = determination.policy
         return f"{self.public_url}/policies/{policy.policy.lower()}/{policy.drug}"
 
+    @property
+    def smart_launch(self) -> str:
+        """Where the documentation form is launched as a SMART app."""
+        return f"{self.public_url}/smart/launch"
+
     def questionnaire(self, determination: Determination) -> str:
         """The versioned canonical of the policy's form."""
         policy = determination.policy

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from cds_service.policy.compiled import CompiledPolicy
 from cds_service.policy.determination import Determination, determine
 from cds_service.policy.facts import Facts
-from cds_service.policy.reasons import Outcome
+from cds_service.policy.reasons import Outcome, Status
 from fhir_mappings.chart import Chart
 from fhir_mappings.labs import LabTable
 from fhir_mappings.needs import facts_for
@@ -18,7 +18,7 @@ from fhir_mappings.references import child, children
 from hooks.book import Entry, Receipt
 from hooks.bundles import DraftOrder
 from hooks.call import Call
-from hooks.cards import guidance_card, missing_tests_card
+from hooks.cards import documentation_card, guidance_card, missing_tests_card
 from hooks.coverage_information import Assertion, Dialect, assertion_for, conditional, technical
 from hooks.coverages import Standing
 from hooks.hook import Hook
@@ -90,7 +90,21 @@ def _cards(asking: Asking, judged: Judged, said: Determination) -> list[tuple[st
     if offered:
         card = missing_tests_card(said, service.links, judged.label, dialect, offered)
         cards.append(("clinical-reminder", card))
+    coverage = judged.standing.reference
+    if coverage is not None and judged.standing.fields is None and _asks_for_documentation(asking, said):
+        card = documentation_card(said, service.links, judged.label, dialect, judged.assertion_id, coverage)
+        cards.append(("claim", card))
     return [(code, card) for code, card in cards if code in asking.choices.cards]
+
+
+def _asks_for_documentation(asking: Asking, said: Determination) -> bool:
+    """True on a hook that may ask (CRD hook-19), where the form is there and has a question for what is open."""
+    return (
+        asking.service.form_app
+        and asking.hook.documentation
+        and said.outcome is Outcome.DOCUMENTATION_MISSING
+        and any(finding.questions for finding in said.blocking(Status.UNKNOWN))
+    )
 
 
 def entry_of(asking: Asking, judged: Judged) -> Entry | None:

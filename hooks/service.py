@@ -48,3 +48,4 @@ class Service(Struct, frozen=True):
     book: Book | None  # where decisions are kept
     issues_numbers: bool
     log: Any
+    form_app: bool = False  # the documentation form can be launched as a SMART app

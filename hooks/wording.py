@@ -32,7 +32,8 @@ _STATUS = {
 }
 # What Markdown would read as markup within a line, and nothing else: a backslash is noise to who reads plain text.
 _MARKUP = re.compile(r"[\\`*\[]|(?<![^\W_])_|_(?![^\W_])|<(?=[A-Za-z/!?])|&(?=[A-Za-z#])|~(?=~)|\|")
-_HARMLESS = re.compile(r"[^\\`*\[_<&~|@/]*")  # nothing in it that one of the others could find, but for "www."
+# A line that none of the others finds anything in, but for "www.": told in one pass.
+_HARMLESS = re.compile(r"(?:[^\\`*\[_<&~|@/]++|<(?![A-Za-z/!?])|(?<!:)/)*")
 _LINK = re.compile(r"(?i)(://|\bwww\.|@(?=\w))")  # GitHub's Markdown makes links of bare addresses
 _POWER = re.compile(r"\b10\*(\d{1,2})(?=/)")
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -98,7 +99,7 @@ def detail(said: Determination, caveats: tuple[str, ...] = ()) -> str:
     if reviewed:
         parts.append("**For the plan to review**\n\n" + "\n".join(_failed_line(finding) for finding in reviewed))
     if said.findings:
-        parts.append("**Every criterion**\n\n" + "\n".join(_criterion_line(finding) for finding in said.findings))
+        parts.append("**Every criterion**\n\n" + "\n".join([_criterion_line(finding) for finding in said.findings]))
         attach = [f.attach for f in said.findings if f.attach and _answered(f)]
         if attach:
             parts.append(f"Attach to the request: {'; '.join(dict.fromkeys(attach))}.")
@@ -174,7 +175,9 @@ def _criterion_line(finding: Finding) -> str:
 
 
 def _shown(evidence: tuple[Evidence, ...]) -> str:
-    return "; ".join(dict.fromkeys(escaped(fact.display) for fact in evidence))
+    if len(evidence) == 1:
+        return escaped(evidence[0].display)
+    return "; ".join(dict.fromkeys([escaped(fact.display) for fact in evidence]))
 
 
 def _answered(finding: Finding) -> bool:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+from cryptography.fernet import Fernet
 from flask import Flask, redirect
 from werkzeug.wrappers import Response
 
@@ -29,6 +30,8 @@ def demo_settings(port: int, data_dir: Path) -> Settings:
         fhir_servers=(f"{public_url}/demo/fhir",),
         payer_label=PAYER,
         data_dir=data_dir,
+        ledger_keys=Fernet.generate_key().decode(),
+        authorization="issue",
         workers=1,  # the store lives in the process
     )
 

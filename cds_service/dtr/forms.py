@@ -45,14 +45,12 @@ class Forms:
                     Form(policy, form_url(policy.source, public_url), {})
                 )
         self._by_url = {url: self._built(versions) for url, versions in by_url.items()}
-        self.value_sets = {
-            found["id"]: found
-            for versions in self._by_url.values()
-            for form in versions
+        self._value_sets = [
+            value_set(form.policy.source, question, public_url)
+            for form in self.every()
             for question in form.policy.source.questions
             if question.options
-            for found in (value_set(form.policy.source, question, public_url),)
-        }
+        ]
         self.code_systems = {found["id"]: found for found in self._code_systems()}
 
     def _built(self, versions: list[Form]) -> tuple[Form, ...]:
@@ -66,6 +64,12 @@ class Forms:
         names = sorted({policy.source.policy for policy in self.library.policies})
         sources = [policy.source for policy in self.library.policies]
         return [code_system([one for one in sources if one.policy == name], self.public_url) for name in names]
+
+    def value_set(self, canonical: str) -> Json | None:
+        """The value set of a canonical: that version, or the latest."""
+        url, _, version = canonical.partition("|")
+        found = [one for one in self._value_sets if one["url"] == url and version in ("", one["version"])]
+        return found[-1] if found else None
 
     def find(self, canonical: str, today: date) -> Form | None:
         """The form of a canonical with or without a version; without one, the form in force today."""

@@ -1,7 +1,7 @@
 """A draft QuestionnaireResponse, filled in from what the plan's service knows of the order.
 
-Only what the chart says is put in, as a proposal: results inside the policy's window, diagnoses, clinicians, and what an
-earlier form of this patient stated. Each answer carries that it was filled in, and not by a person.
+Only what the chart says is put in, as a proposal: results inside the policy's window, diagnoses, clinicians, and what
+an earlier form of this patient stated. Each answer carries that it was filled in, and not by a person.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -41,7 +41,9 @@ def known_answers(
             if value is not None:
                 filled[question.id] = value
         if question.test or question.words:
-            filled.update(_from_results(policy, question, facts, labs, public_url))
+            result = dict(_from_results(policy, question, facts, labs, public_url))
+            if all(filled.get(link_id, value) == value for link_id, value in result.items()):  # one day for both
+                filled.update(result)
     return filled
 
 
@@ -77,7 +79,9 @@ def _stated(policy: CompiledPolicy, question: Question, value: object, public_ur
     match question.type:
         case "boolean" if isinstance(value, bool):
             return {"valueBoolean": value}
-        case "integer" if isinstance(value, int) and not isinstance(value, bool) and _in_range(question, Decimal(value)):
+        case "integer" if (
+            isinstance(value, int) and not isinstance(value, bool) and _in_range(question, Decimal(value))
+        ):
             return {"valueInteger": value}
         case "string" | "text" if isinstance(value, str):
             return {"valueString": value}
@@ -98,7 +102,9 @@ def _from_results(
     found = (
         _number(policy, question, facts, labs)
         if question.test
-        else _choice(question, {test: _usable(policy, test, facts) for said in question.words.values() for test in said})
+        else _choice(
+            question, {test: _usable(policy, test, facts) for said in question.words.values() for test in said}
+        )
     )
     if found is None:
         return

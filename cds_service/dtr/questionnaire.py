@@ -45,7 +45,7 @@ def questionnaire(policy: CompiledPolicy, labs: LabTable, public_url: str, until
         "experimental": False,
         "subjectType": ["Patient"],
         "date": source.version.isoformat(),
-        "description": f"What the plan asks for under {source.policy}, {source.title}, where the chart does not show it.",
+        "description": f"What the plan asks for under {source.policy} where the chart does not show it.",
         "jurisdiction": [{"coding": [{"system": "urn:iso:std:iso:3166", "code": "US"}]}],
         "effectivePeriod": period,
         "item": list(_groups(source, labs, population, public_url)),

@@ -11,7 +11,7 @@ Json = dict[str, Any]
 
 
 def code_system(policies: Sequence[Policy], public_url: str) -> Json:
-    """Every choice on the forms of one policy. A code that reads differently on another item has that as designation."""
+    """Every choice on the forms of one policy. What a code is called on another item is a designation."""
     displays: dict[str, list[str]] = {}
     for policy in policies:
         for question in policy.questions:

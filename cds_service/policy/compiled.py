@@ -7,7 +7,7 @@ from typing import Any
 from cds_service.policy.criteria import Again, AllOf, DosePerKg, ResultOf, Statement, ValueOf
 from cds_service.policy.facts import NO_NAMES, Names
 from cds_service.policy.language import statements_in
-from cds_service.policy.policy import Criterion, Note, Policy, Row
+from cds_service.policy.policy import Criterion, Note, Policy, Question, Row
 
 Shared = Callable[[Statement], Statement]  # one object for equal plain statements, so that each is asked once
 
@@ -79,6 +79,21 @@ class CompiledPolicy:
         names = [getattr(statement, part, NO_NAMES) for statement in self.statements for part in _SET_FIELDS]
         lines = [frozenset(line.of) for line in self.source.scope.lines]
         return NO_NAMES.union(*names, *lines, frozenset(self.source.applies_to))
+
+    @cached_property
+    def questions(self) -> Mapping[str, Question]:
+        """The items of the form by linkId."""
+        return {question.id: question for question in self.source.questions}
+
+    @cached_property
+    def laboratory_questions(self) -> tuple[Question, ...]:
+        """The items whose answers count like results, in the form's order."""
+        return tuple(question for question in self.source.questions if question.test or question.words)
+
+    @cached_property
+    def together(self) -> Mapping[str, str]:
+        """linkId → linkId whose date and report it shares, where its own name does not show it."""
+        return {question.id: question.result_of for question in self.source.questions if question.result_of}
 
 
 _SET_FIELDS = ("of", "specialty", "site", "says", "denies")

@@ -5,11 +5,11 @@ from datetime import date
 from msgspec import Struct
 
 from cds_service.policy.compiled import CompiledCriterion, CompiledPolicy, CompiledRow
-from cds_service.policy.criteria import Earlier
+from cds_service.policy.criteria import Earlier, Statement
 from cds_service.policy.facts import Facts, Plan
 from cds_service.policy.policy import Kind, Line, Policy
 from cds_service.policy.reasons import Outcome, Reason, Status
-from cds_service.policy.said import MET, NOT_MET, NOT_RECORDED, SILENT, UNKNOWN, Said, every, once, why_open
+from cds_service.policy.said import MET, NOT_MET, SILENT, UNKNOWN, Said, every, once, why_open
 
 
 class Evidence(Struct, frozen=True):
@@ -98,8 +98,8 @@ def line_of_business(policy: Policy, plan: Plan | None) -> Line | None:
 
 def outcome_of(findings: tuple[Finding, ...]) -> Outcome:
     """The first outcome that applies."""
-    blocking = [finding for finding in findings if finding.blocking]
-    if any(finding.status is Status.NOT_MET for finding in blocking):
+    blocking = [finding for finding in findings if finding.blocking and finding.status is not Status.MET]
+    if any([finding.status is Status.NOT_MET for finding in blocking]):
         return Outcome.CRITERIA_NOT_MET
     reasons = {finding.reason for finding in blocking if finding.status is Status.UNKNOWN}
     if reasons - {Reason.REVIEW, Reason.NOT_RETRIEVED}:
@@ -169,20 +169,27 @@ def _judge(criterion: CompiledCriterion, facts: Facts, earlier: Earlier) -> tupl
 
 def _row(row: CompiledRow, facts: Facts, earlier: Earlier) -> Said | None:
     """MET where the row applies, UNKNOWN where it may for more than silence, None where it does not."""
+    said = row.when[0].say(facts, earlier) if len(row.when) == 1 else _together(row.when, facts, earlier)
+    if said is None or said.truth is NOT_MET or said.reason in SILENT:
+        return None
+    if row.unless is None:
+        return said
+    unless = row.unless.say(facts, earlier)
+    if unless.truth is MET:
+        return None
+    if said.truth is MET and unless.reason is Reason.NOT_RETRIEVED:
+        return Said(UNKNOWN, Reason.NOT_RETRIEVED, said.facts)
+    return said
+
+
+def _together(parts: tuple[Statement, ...], facts: Facts, earlier: Earlier) -> Said | None:
+    """What all of them say; None as soon as one does not hold, and for silence: what is shown of it is not needed."""
     heard, open_parts = [], []
-    for part in row.when:
+    for part in parts:
         said = part.say(facts, earlier)
         if said.truth is NOT_MET:
             return None
         heard.append(said)
         if said.truth is UNKNOWN:
             open_parts.append(said)
-    if open_parts and why_open(open_parts) in SILENT:
-        return None
-    unless = row.unless.say(facts, earlier) if row.unless is not None else NOT_RECORDED
-    if unless.truth is MET:
-        return None
-    said = every(heard) if len(heard) > 1 else heard[0]
-    if said.truth is MET and unless.reason is Reason.NOT_RETRIEVED:
-        return Said(UNKNOWN, Reason.NOT_RETRIEVED, said.facts)
-    return said
+    return None if open_parts and why_open(open_parts) in SILENT else every(heard)

@@ -180,5 +180,3 @@ def test_documentation_is_asked_for_when_booking(client: FlaskClient, ehr: Ehr) 
     visit = {**appointment(basedOn=[alternate(f"MedicationRequest/{order['id']}")]), "participant": []}
     call = hook_call("appointment-book", book_context(story, visit), with_orders(ehr, story, order))
     assert said_of(answer(client, call))["doc-needed"] == ["clinical"]
-
-

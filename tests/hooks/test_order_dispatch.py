@@ -187,9 +187,7 @@ def _without_specialist(story: Story) -> list[Json]:
     for resource in without(story.resources, "Encounter", "DocumentReference", "CareTeam"):
         copy = deepcopy(resource)
         if copy["resourceType"] == "QuestionnaireResponse":
-            copy["item"] = [
-                item for item in copy["item"] if not item["linkId"].startswith(("q.hematologist", "q.htc"))
-            ]
+            copy["item"] = [item for item in copy["item"] if not item["linkId"].startswith(("q.hematologist", "q.htc"))]
         kept.append(copy)
     return kept
 

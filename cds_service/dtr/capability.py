@@ -1,0 +1,83 @@
+"""What the FHIR endpoint can do: CapabilityStatement of a DTR payer service."""
+
+from datetime import datetime
+from typing import Any
+
+from cds_service.dtr.names import DTR
+
+_EXPECTATION = "http://hl7.org/fhir/StructureDefinition/capabilitystatement-expectation"
+
+
+def capability_statement(public_url: str, version: str, built: datetime, tokens: bool) -> dict[str, Any]:
+    """The CapabilityStatement. `tokens`: callers need one."""
+    security: dict[str, Any] = {"cors": False}
+    if tokens:
+        service = {
+            "coding": [
+                {
+                    "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",
+                    "code": "SMART-on-FHIR",
+                    "display": "SMART-on-FHIR",
+                }
+            ]
+        }
+        security = {
+            "service": [service],
+            "description": "Every call but this one carries the signed token of a registered client.",
+        }
+    return {
+        "resourceType": "CapabilityStatement",
+        "id": "drug-coverage",
+        "url": f"{public_url}/fhir/metadata",
+        "version": version,
+        "name": "DrugCoverageForms",
+        "title": "Drug coverage: documentation forms",
+        "status": "active",
+        "experimental": False,
+        "date": built.isoformat(timespec="seconds"),
+        "kind": "instance",
+        "software": {"name": "drug-coverage-cds", "version": version},
+        "implementation": {"description": "Forms of the plan's drug policies", "url": f"{public_url}/fhir"},
+        "instantiates": [f"{DTR}/CapabilityStatement/dtr-payer-service"],
+        "fhirVersion": "4.0.1",
+        "format": ["application/fhir+json", "json"],
+        "rest": [{"mode": "server", "security": security, "resource": [_forms(), _value_sets(), _code_systems()]}],
+    }
+
+
+def _operation(name: str, definition: str) -> dict[str, Any]:
+    return {
+        "extension": [{"url": _EXPECTATION, "valueCode": "SHALL"}],
+        "name": name,
+        "definition": definition,
+    }
+
+
+def _forms() -> dict[str, Any]:
+    return {
+        "type": "Questionnaire",
+        "supportedProfile": [f"{DTR}/StructureDefinition/dtr-std-questionnaire"],
+        "interaction": [{"code": "read"}, {"code": "search-type"}],
+        "searchParam": [
+            {"name": "_id", "type": "token"},
+            {"name": "url", "type": "uri"},
+            {"name": "version", "type": "token"},
+            {"name": "status", "type": "token"},
+        ],
+        "operation": [
+            _operation("questionnaire-package", f"{DTR}/OperationDefinition/questionnaire-package"),
+            _operation("log-questionnaire-errors", f"{DTR}/OperationDefinition/log-questionnaire-errors"),
+        ],
+    }
+
+
+def _value_sets() -> dict[str, Any]:
+    return {
+        "type": "ValueSet",
+        "interaction": [{"code": "read"}],
+        "operation": [_operation("expand", "http://hl7.org/fhir/OperationDefinition/ValueSet-expand")],
+    }
+
+
+def _code_systems() -> dict[str, Any]:
+    return {"type": "CodeSystem", "interaction": [{"code": "read"}]}

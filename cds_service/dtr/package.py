@@ -1,0 +1,218 @@
+"""`$questionnaire-package` (DTR): the forms that an order, a canonical or an assertion asks for, each with a draft."""
+
+from collections.abc import Callable, Iterable
+from datetime import date, datetime
+from typing import Any
+from uuid import uuid4
+
+from msgspec import Struct
+
+from cds_service.dtr.forms import Form, Forms
+from cds_service.dtr.names import DTR
+from cds_service.dtr.prefill import known_answers
+from cds_service.dtr.refusal import RefusedError
+from cds_service.dtr.request import PackageRequest
+from cds_service.dtr.response import DtrVersion, draft_response
+from cds_service.policy.determination import Determination
+from cds_service.policy.facts import Diagnosis, Facts
+from cds_service.policy.reasons import Outcome
+from fhir_mappings.codes import CodeIndex
+from fhir_mappings.condition import read_reasons
+from fhir_mappings.order import read_order
+from fhir_mappings.prefetch import read_prefetch
+from fhir_mappings.record import Record
+from fhir_mappings.references import Json, children, own_reference, word
+
+_COVERAGE_INFORMATION = "http://hl7.org/fhir/us/davinci-crd/StructureDefinition/ext-coverage-information"
+
+
+class Known(Struct, frozen=True):
+    """What stands behind an assertion id; `facts` where they were kept."""
+
+    said: Determination
+    facts: Facts | None = None
+
+
+Lookup = Callable[[str], Known | None]
+
+
+class Packaging(Struct, frozen=True):
+    """What every package is made from."""
+
+    forms: Forms
+    codes: CodeIndex
+    built: datetime  # since when the forms are as they are
+
+
+class Issue(Struct, frozen=True):
+    """Something that could not be done as asked."""
+
+    status: int  # what it would be refused with if nothing else were asked
+    code: str
+    text: str
+    severity: str = "warning"
+
+
+class Wanted(Struct):
+    """One form that is asked for, and for which orders."""
+
+    form: Form
+    orders: list[Json]
+
+
+def package(
+    request: PackageRequest, packaging: Packaging, lookup: Lookup, moment: datetime, version: DtrVersion
+) -> Json:
+    """The Parameters with a Bundle for each form. Raises RefusedError when nothing that was asked for is known."""
+    issues: list[Issue] = []
+    known = _known(request, lookup, issues)
+    record = _record(request)
+    wanted = _wanted(request, packaging, known, record, moment.date(), issues)
+    if not wanted and any(issue.severity == "warning" for issue in issues):
+        first = issues[0]
+        raise RefusedError(first.status, first.code, "; ".join(dict.fromkeys(issue.text for issue in issues)))
+    if request.changed_since is not None and request.changed_since >= packaging.built:
+        wanted = []
+        issues.append(Issue(200, "informational", "nothing has changed since then", "information"))
+    old = version == "2.0.1"
+    parameters = [
+        {"name": "PackageBundle" if old else "packagebundle", "resource": found}
+        for one in wanted
+        for found in (_bundle(one, request, packaging, known, record, moment, version),)
+    ]
+    if issues:
+        parameters.append({"name": "operationOutcome" if old else "outcome", "resource": _outcome(issues)})
+    return {"resourceType": "Parameters", "parameter": parameters}
+
+
+def _known(request: PackageRequest, lookup: Lookup, issues: list[Issue]) -> Known | None:
+    if not request.context:
+        return None
+    known = lookup(request.context)
+    if known is None:
+        issues.append(Issue(404, "not-found", "the context is not known here"))
+        return None
+    person = known.facts.person if known.facts is not None else None
+    if person is not None and person.reference != request.patient:
+        raise RefusedError(422, "business-rule", "the context and the coverage are not of the same patient")
+    return known
+
+
+def _record(request: PackageRequest) -> Record:
+    record = Record(request.patient.removeprefix("Patient/"), None, (), read_prefetch(None))
+    record.add_all(request.referenced)
+    return record
+
+
+def _wanted(
+    request: PackageRequest,
+    packaging: Packaging,
+    known: Known | None,
+    record: Record,
+    today: date,
+    issues: list[Issue],
+) -> list[Wanted]:
+    """Each form once: what is named, what the context stands for, what the orders are for."""
+    forms, found = packaging.forms, dict[str, Wanted]()
+    for canonical in request.questionnaires:
+        form = forms.find(canonical, today)
+        if form is None:
+            issues.append(Issue(404, "not-found", "a questionnaire or version that was asked for is not known here"))
+        else:
+            found.setdefault(form.canonical, Wanted(form, []))
+    if known is not None:
+        _of_context(known, request, packaging, found, issues)
+    for order in request.orders:
+        _of_order(order, packaging, record, today, found, issues)
+    return list(found.values())
+
+
+def _of_context(
+    known: Known, request: PackageRequest, packaging: Packaging, found: dict[str, Wanted], issues: list[Issue]
+) -> None:
+    policy = known.said.policy
+    compiled = packaging.forms.library.version(policy.policy, policy.drug, policy.version)
+    form = packaging.forms.of(compiled) if compiled is not None else None
+    if form is None:
+        issues.append(Issue(404, "not-found", "the policy version behind the context is not known here any more"))
+    elif known.said.outcome in (Outcome.CRITERIA_MET, Outcome.POLICY_NOT_APPLICABLE):
+        text = "No documentation is asked for: the answer behind the context needs none."
+        issues.append(Issue(200, "informational", text, "information"))
+    else:
+        found.setdefault(form.canonical, Wanted(form, []))
+
+
+def _of_order(
+    order: Json,
+    packaging: Packaging,
+    record: Record,
+    today: date,
+    found: dict[str, Wanted],
+    issues: list[Issue],
+) -> None:
+    products = read_order(order, record, packaging.codes).products
+    policies = packaging.forms.library.governing(products, today)
+    form = packaging.forms.of(policies[0]) if len(policies) == 1 else None
+    if form is None:
+        form = next((one for name in _asked_on(order) if (one := packaging.forms.find(name, today)) is not None), None)
+    if form is None:
+        issues.append(
+            Issue(422, "business-rule", "an order is for no drug that a policy here governs, or for more than one")
+        )
+        return
+    drug = form.policy.source.drug
+    same = next((one for one in found.values() if one.form.policy.source.drug == drug), None)
+    if same is None:
+        same = found.setdefault(form.canonical, Wanted(form, []))
+    same.orders.append(order)
+
+
+def _asked_on(order: Json) -> Iterable[str]:
+    """The forms that the order's own coverage-information names."""
+    for extension in children(order, "extension"):
+        if extension.get("url") == _COVERAGE_INFORMATION:
+            for part in children(extension, "extension"):
+                if part.get("url") == "questionnaire":
+                    yield word(part, "valueCanonical")
+
+
+def _bundle(
+    wanted: Wanted,
+    request: PackageRequest,
+    packaging: Packaging,
+    known: Known | None,
+    record: Record,
+    moment: datetime,
+    version: DtrVersion,
+) -> Json:
+    form = wanted.form
+    reasons = tuple(reason for order in wanted.orders for reason in _reasons(order, record, packaging.codes))
+    facts = known.facts if known is not None and known.said.policy.drug == form.policy.source.drug else None
+    answers = known_answers(form.policy, packaging.forms.labs, packaging.forms.public_url, facts, reasons)
+    references = tuple(name for order in wanted.orders if (name := own_reference(order)) is not None)
+    if not references and known is not None and known.said.policy.drug == form.policy.source.drug:
+        references = (known.said.order,)
+    coverages = tuple(own_reference(coverage) or "" for coverage in request.coverages)
+    response = draft_response(form, answers, request.patient, coverages, references, moment, version)
+    return {
+        "resourceType": "Bundle",
+        "meta": {"profile": [f"{DTR}/StructureDefinition/DTR-QPackageBundle"]},
+        "type": "collection",
+        "timestamp": moment.isoformat(timespec="seconds"),
+        "entry": [
+            {"fullUrl": form.url, "resource": form.questionnaire},
+            {"fullUrl": f"urn:uuid:{uuid4()}", "resource": response},
+        ],
+    }
+
+
+def _reasons(order: Json, record: Record, codes: CodeIndex) -> tuple[Diagnosis, ...]:
+    return read_reasons(order, own_reference(order) or word(order, "resourceType"), record, codes)
+
+
+def _outcome(issues: list[Issue]) -> dict[str, Any]:
+    unique = dict.fromkeys((issue.severity, issue.code, issue.text) for issue in issues)
+    return {
+        "resourceType": "OperationOutcome",
+        "issue": [{"severity": severity, "code": code, "diagnostics": text} for severity, code, text in unique],
+    }
