@@ -1,12 +1,13 @@
 """The composition root: every dependency built once, from the settings, and handed down as an argument."""
 
+import re
 import secrets
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from flask import Flask
+from flask import Flask, Response
 from flask_cors import CORS
 from msgspec import Struct
 
@@ -68,9 +69,22 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(operations_blueprint(callers, metrics, ledger))
     app.register_blueprint(pages_blueprint(service))
     app.register_blueprint(fhir_endpoint(service, settings, callers))
-    if settings.cors_origins:
-        CORS(app, resources="/*", origins=list(settings.cors_origins), allow_headers=["Authorization", "Content-Type"])
+    allow_origins(app, settings.cors_origins)
     return app
+
+
+def allow_origins(app: Flask, origins: tuple[str, ...]) -> None:
+    """Lets browser clients of exactly these origins call; where there are none, the application stays as it is."""
+    if not origins:
+        return
+    known = [re.compile(re.escape(origin) + r"\Z") for origin in origins]
+    CORS(app, origins=known, allow_headers=["Authorization", "Content-Type"], always_send=False, vary_header=False)
+
+    @app.after_request
+    def varied(response: Response) -> Response:
+        # Of every answer, not of the allowed ones alone: a browser keeps discovery, and may have got it as a page.
+        response.vary.add("Origin")
+        return response
 
 
 def open_ledger(settings: Settings, log: Any) -> Ledger:

@@ -9,6 +9,7 @@ from gunicorn.app.base import BaseApplication
 
 from cds_service.app import create_app
 from cds_service.settings import Settings
+from cds_service.worker import PatientWorker
 
 
 def run(settings: Settings, host: str, port: int) -> None:
@@ -23,10 +24,10 @@ def serve(build: Callable[[], Flask], settings: Settings, host: str, port: int) 
 
 class _Server(BaseApplication):
     def __init__(self, build: Callable[[], Flask], settings: Settings, host: str, port: int) -> None:
-        self._build = build
+        self._build, self._most_body = build, settings.max_body_bytes
         self._options = {
             "bind": f"{host}:{port}" if ":" not in host else f"[{host}]:{port}",
-            "worker_class": "gthread",
+            "worker_class": PatientWorker,
             "workers": settings.workers,
             "threads": settings.threads,
             "graceful_timeout": 12,
@@ -35,7 +36,7 @@ class _Server(BaseApplication):
             "worker_tmp_dir": None,
             "proc_name": "cds-service",
             "loglevel": "warning",
-            "post_worker_init": _tame_collector,
+            "post_worker_init": self._set_up,
         }
         super().__init__()
 
@@ -46,8 +47,12 @@ class _Server(BaseApplication):
     def load(self) -> Any:
         return self._build()
 
+    def _set_up(self, worker: Any) -> None:
+        worker.most_body = self._most_body
+        _tame_collector()
 
-def _tame_collector(_: Any) -> None:
+
+def _tame_collector() -> None:
     # What lives from start on is never garbage: leaving it out takes the long pauses out of the slowest answers.
     gc.collect()
     gc.freeze()

@@ -14,7 +14,7 @@ from cds_service.policy.reasons import Outcome, Status
 from fhir_mappings.chart import Chart
 from fhir_mappings.labs import LabTable
 from fhir_mappings.needs import facts_for
-from fhir_mappings.references import child, children
+from fhir_mappings.references import child, children, with_date, word
 from hooks.book import Entry, Receipt
 from hooks.bundles import DraftOrder
 from hooks.call import Call
@@ -27,6 +27,7 @@ from hooks.orders import is_order
 from hooks.service import Caller, Service
 from hooks.suggestions import SHARED, suggestions
 from hooks.updates import update
+from hooks.wording import escaped
 
 NOT_RECORDED = "The plan could not record this answer; ask again before relying on it."
 
@@ -94,7 +95,23 @@ def _cards(asking: Asking, judged: Judged, said: Determination) -> list[tuple[st
     if coverage is not None and judged.standing.fields is None and _asks_for_documentation(asking, said):
         card = documentation_card(said, service.links, judged.label, dialect, judged.assertion_id, coverage)
         cards.append(("claim", card))
-    return [(code, card) for code, card in cards if code in asking.choices.cards]
+    which = _which(asking.call, judged)
+    return [
+        (code, {**card, "detail": f"{card['detail']}\n\n{which}"} if which else card)
+        for code, card in cards
+        if code in asking.choices.cards
+    ]
+
+
+def _which(call: Call, judged: Judged) -> str:
+    """Where the call is about several orders, or about none that is before the user: which one this is (CRD dev-24)."""
+    asked = call.subjects
+    if not asked.open_orders and len(asked.drafts) + len(asked.named) < 2:
+        return ""
+    order = judged.draft.resource
+    doses = [text for dosage in children(order, "dosageInstruction") if (text := word(dosage, "text"))]
+    told = ", ".join(escaped(text) for text in (judged.chart.facts.order.display, *doses[:1]))
+    return f"Order: {with_date(told, 'written on', order.get('authoredOn'))}."
 
 
 def _asks_for_documentation(asking: Asking, said: Determination) -> bool:

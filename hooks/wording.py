@@ -30,6 +30,13 @@ _STATUS = {
     Status.UNKNOWN: "Open",
     Status.NOT_APPLICABLE: "Does not apply",
 }
+# Of what does not decide: nothing is open there that somebody must close.
+_INFORMATION = {
+    Status.MET: "As approved",
+    Status.NOT_MET: "Differs",
+    Status.UNKNOWN: "Not stated",
+    Status.NOT_APPLICABLE: "Does not apply",
+}
 # What Markdown would read as markup within a line, and nothing else: a backslash is noise to who reads plain text.
 _MARKUP = re.compile(r"[\\`*\[]|(?<![^\W_])_|_(?![^\W_])|<(?=[A-Za-z/!?])|&(?=[A-Za-z#])|~(?=~)|\|")
 # A line that none of the others finds anything in, but for "www.": told in one pass.
@@ -57,7 +64,7 @@ def summary(said: Determination) -> str:
             text = f"{name}: the chart meets all of the plan's criteria"
         case Outcome.CRITERIA_NOT_MET:
             text = f"{name}: the chart does not meet {_counted(failed, 'of the plan’s criteria')}"
-            text = _with_labels(text, failed)
+            text = _with_sentences(text, failed)
         case Outcome.DOCUMENTATION_MISSING:
             verb = "is" if len(open_ones) == 1 else "are"
             text = _with_labels(f"{name}: {_counted(open_ones, 'of the plan’s criteria')} {verb} still open", open_ones)
@@ -79,6 +86,14 @@ def _counted(findings: tuple[Finding, ...], what: str) -> str:
 
 def _with_labels(text: str, findings: tuple[Finding, ...]) -> str:
     full = f"{text}: {'; '.join(finding.label for finding in findings)}"
+    return full if len(full) <= SUMMARY_LIMIT else text
+
+
+def _with_sentences(text: str, findings: tuple[Finding, ...]) -> str:
+    """With what was found where a sentence says it: "No earlier gene therapy: not met" is a riddle."""
+    if not all(finding.says for finding in findings):
+        return _with_labels(text, findings)
+    full = f"{text}. {' '.join(finding.says for finding in findings)}"
     return full if len(full) <= SUMMARY_LIMIT else text
 
 
@@ -158,14 +173,17 @@ def _failed_line(finding: Finding) -> str:
     line = f"- **{finding.label}**."
     if finding.says:
         line += f" {finding.says}"
+    if finding.remarks:
+        line += f" {'. '.join(escaped(text) for text in finding.remarks)}."
     if finding.evidence:
         line += f" In the chart: {_shown(finding.evidence)}."
     return line
 
 
 def _criterion_line(finding: Finding) -> str:
-    line = f"- {_STATUS[finding.status]}: {finding.label} ({finding.id})"
-    if finding.reason is not None:
+    informs = finding.kind == "information"
+    line = f"- {(_INFORMATION if informs else _STATUS)[finding.status]}: {finding.label} ({finding.id})"
+    if finding.reason is not None and not informs:
         line += f", {WHY[finding.reason]}"
     if finding.evidence:
         line += f". {_shown(finding.evidence)}"

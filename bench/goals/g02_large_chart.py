@@ -9,5 +9,5 @@ from bench.table import Row
 
 def measure(stage: Stage) -> Iterator[Row]:
     """CPU and median time over the floor."""
-    yield from over_floor(stage, "G2", "60 KB", 1.25, 9.0)
-    yield from over_floor(stage, "G2", "1 MB", 1.15, 6.5)
+    yield from over_floor(stage, "G2", "60 KB", 1.25, 7.0)
+    yield from over_floor(stage, "G2", "1 MB", 1.15, 5.0)

@@ -12,7 +12,7 @@ from hooks import order_sign
 from hooks.call import parse_call
 
 _AIMS = {"15 KB": 60.0, "60 KB": 120.0, "1 MB": 600.0}
-_BOUNDS = {"15 KB": 3_000.0, "60 KB": 5_000.0, "1 MB": 15_000.0}
+_BOUNDS = {"15 KB": 1_800.0, "60 KB": 3_200.0, "1 MB": 14_000.0}
 _RUNS = {"15 KB": 200, "60 KB": 120, "1 MB": 12}
 
 

@@ -65,7 +65,7 @@ class Age(Struct, frozen=True, forbid_unknown_fields=True):
     def say(self, facts: Facts, earlier: Earlier) -> Said:
         person = facts.person
         if person is not None and person.deceased:
-            return unknown(Reason.REVIEW, (person,))
+            return Said(UNKNOWN, Reason.REVIEW, (person,), remarks=("The chart says that the patient has died",))
         if person is None or person.birth is None:
             missing = "patient" in facts.unread
             return unknown(Reason.NOT_RETRIEVED if missing else Reason.NOT_RECORDED, (), ("The date of birth",))

@@ -1,5 +1,6 @@
 """What the tests of the forms share: calls of the endpoint, and what is known of a story's order."""
 
+from collections.abc import Callable
 from typing import Any
 
 from flask.testing import FlaskClient
@@ -15,6 +16,7 @@ from hooks.service import Service
 from hooks.wire import decode, encode
 
 Json = dict[str, Any]
+Endpoint = Callable[..., FlaskClient]  # what is known behind CONTEXT, the DTR version, who may call
 
 HEMGENIX = f"{PUBLIC}/fhir/Questionnaire/pharmacy-109-hemgenix"
 VERSIONED = f"{HEMGENIX}|2025-11-20"

@@ -1,0 +1,82 @@
+"""Whether the whole of an HTTP/1.1 request is there yet (RFC 9112 §6, §7.1).
+
+It refuses nothing: what cannot be right counts as whole, and the server's own parser says what is wrong with it.
+"""
+
+import re
+
+_MOST_HEAD = 1024 * 1024  # the parser's own limit is a little lower
+_MOST_LINE = 4096  # the size line of a chunk
+_FRAMING = re.compile(rb"\r\n(content-length|transfer-encoding|expect)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE)
+_SIZE = re.compile(rb"[0-9a-fA-F]{1,16}")
+
+
+class Incoming:
+    """A request that is coming in. A body that is larger than `most_body` bytes is not waited for."""
+
+    def __init__(self, most_body: int) -> None:
+        self.data = bytearray()
+        self.is_whole = False
+        self.is_cut = False  # whole as far as it goes: the rest was not waited for
+        self.waits_for_word = False  # the body comes only after "100 Continue"
+        self._most = most_body
+        self._head = 0  # where the body begins; 0: not known yet
+        self._end: int | None = None  # where it ends; None: in chunks
+        self._place = 0  # what is before this was looked at
+
+    def add(self, data: bytes | bytearray | memoryview) -> None:
+        """Takes what came in, and looks."""
+        self.data += data
+        if not self._head and not self._found_head():
+            return
+        if self._end is None:
+            self._follow_chunks()
+        else:
+            self.is_whole = len(self.data) >= self._end
+
+    def _found_head(self) -> bool:
+        end = self.data.find(b"\r\n\r\n", max(0, self._place - 3))
+        if end < 0:
+            self._place = len(self.data)
+            if self._place > _MOST_HEAD:
+                self._cut()
+            return False
+        self._head = self._place = end + 4
+        found: dict[bytes, list[bytes]] = {}
+        for name, value in _FRAMING.findall(self.data, 0, end + 2):
+            found.setdefault(name.lower(), []).append(value.strip().lower())
+        self._measure(found.get(b"content-length", []), found.get(b"transfer-encoding", []))
+        self.waits_for_word = found.get(b"expect") == [b"100-continue"]
+        return True
+
+    def _measure(self, lengths: list[bytes], encodings: list[bytes]) -> None:
+        if not lengths and encodings == [b"chunked"]:
+            return
+        self._end = self._head  # no body, or one whose length cannot be right
+        if not encodings and len(lengths) == 1 and lengths[0].isdigit():
+            if int(lengths[0][:20]) > self._most:
+                self.is_cut = True
+            else:
+                self._end += int(lengths[0])
+
+    def _follow_chunks(self) -> None:
+        while not self.is_whole:
+            if len(self.data) - self._head > 2 * self._most + _MOST_HEAD:
+                return self._cut()
+            line = self.data.find(b"\r\n", self._place, self._place + _MOST_LINE)
+            if line < 0:
+                return self._cut() if len(self.data) - self._place > _MOST_LINE else None
+            size = _SIZE.match(self.data, self._place, line)
+            if size is None:
+                return self._cut()
+            if not int(size[0], 16):  # the last one; trailers may follow, and an empty line
+                self.is_whole = self.data.find(b"\r\n\r\n", line) >= 0
+                return None
+            after = line + 2 + int(size[0], 16) + 2
+            if after > len(self.data):
+                return None
+            self._place = after
+        return None
+
+    def _cut(self) -> None:
+        self.is_whole = self.is_cut = True

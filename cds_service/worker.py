@@ -1,0 +1,216 @@
+"""gunicorn's threaded worker, with one difference: a thread is given a request only when all of it is there.
+
+The original reads headers and body in the threads that answer, so that as many slow clients as there are threads stop
+it, and it waits up to two seconds for a client to hang up in the loop that serves all others. Here that one loop
+gathers what comes in and sees to partings, so slow clients cost memory and nothing else. Measured in
+docs/decisions/0004-server.md.
+"""
+
+import socket
+import time
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
+from selectors import EVENT_READ
+from typing import Any
+
+from gunicorn.http.unreader import Unreader
+from gunicorn.workers.gthread import TConn, ThreadWorker
+from msgspec import Struct
+
+from cds_service.framing import Incoming
+
+ARRIVAL_S = 60.0  # in which all of a request must have come
+_STOPPING_S = 4.0  # the same for what had begun to come when the worker was told to stop
+_LINGER_S = 2.0  # for a request that may be on its way on a kept connection when the worker stops
+_PARTING_S = 2.0  # for a client to hang up, so that it can read its answer to the end
+_MOST_HELD = 256 * 1024 * 1024  # bytes of unfinished requests; those that take longest make room
+_AT_ONCE = 1024 * 1024
+_SEND_BUFFER = 1024 * 1024  # of the socket: whoever reads slowly reads from there, and not from a thread
+_WORD = b"HTTP/1.1 100 Continue\r\n\r\n"
+_LATE = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+
+class Received(Unreader):
+    """A request that is there. The parser reads from it, and never from the socket."""
+
+    def __init__(self, data: bytes, is_cut: bool) -> None:
+        super().__init__()
+        self._data, self._at, self.is_cut = data, 0, is_cut
+
+    @property
+    def has_more(self) -> bool:
+        """True when a next request has begun."""
+        return self._at < len(self._data)
+
+    def chunk(self, size_hint: int | None = None) -> bytes:
+        """The next piece; nothing at the end."""
+        return self.read(size_hint)
+
+    def read(self, size: int | None = None, read_ahead: int | None = None) -> bytes:
+        """The next `size` bytes, or as many as a socket would give; fewer at the end."""
+        start = self._at
+        self._at = min(len(self._data), start + (65_536 if size is None or size < 0 else size))
+        return self._data[start : self._at]
+
+    def unread(self, data: Any) -> None:
+        """Takes back what was read."""
+        back = self._at - len(data)
+        if back >= 0 and self._data[back : self._at] == data:
+            self._at = back
+        else:
+            self._data, self._at = bytes(data) + self._data[self._at :], 0
+
+    def take_buffered(self) -> bytes:
+        """What is left: the beginning of a next request."""
+        return self.read(len(self._data))
+
+
+class _Coming(Struct):
+    request: Incoming
+    until: float
+
+
+class PatientWorker(ThreadWorker):
+    """The worker."""
+
+    most_body = 16 * 1024 * 1024
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._coming: dict[TConn, _Coming] = {}  # the longest under way first
+        self._held = 0
+        self._busy = 0
+        self._parting: dict[TConn, float] = {}
+        self._room = bytearray(_AT_ONCE)
+
+    def set_accept_enabled(self, enabled: bool | None) -> None:
+        """While every thread is busy, new connections are left to the other workers."""
+        super().set_accept_enabled(bool(enabled) and self._busy < self.cfg.threads)
+
+    def enqueue_req(self, conn: TConn) -> None:
+        """Begins to gather a request: of a new connection, or the next one of a connection that was kept."""
+        if conn.parser is None:
+            conn.init()
+            with suppress(OSError):
+                conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        parser: Any = conn.parser
+        began = parser.unreader.take_buffered()
+        conn.sock.setblocking(False)
+        self._coming[conn] = coming = _Coming(Incoming(self.most_body), time.monotonic() + ARRIVAL_S)
+        self.poller.register(conn.sock, EVENT_READ, partial(self._gather, conn))
+        self._take(conn, coming, began)
+        if conn in self._coming:
+            self._gather(conn, conn.sock)
+        self._make_room()
+
+    def finish_request(self, conn: TConn, fs: Future[bool]) -> None:
+        """After the answer: keeps the connection, or parts."""
+        self._busy -= 1
+        keep = not fs.cancelled() and fs.exception() is None and fs.result()
+        parser: Any = conn.parser
+        received: Received = parser.unreader
+        if not keep or received.is_cut:
+            self._part(conn)
+        elif received.has_more:
+            self.enqueue_req(conn)
+        else:
+            conn.sock.setblocking(False)
+            conn.set_timeout()
+            if not self.alive:
+                conn.timeout = min(conn.timeout or 0.0, time.monotonic() + _LINGER_S)
+            self.keepalived_conns.append(conn)
+            self.poller.register(conn.sock, EVENT_READ, partial(self.on_client_socket_readable, conn))
+
+    def murder_pending(self) -> None:
+        """Closes what took too long; called about once a second, and more often while stopping."""
+        now = time.monotonic()
+        for conn, coming in list(self._coming.items()):
+            if not self.alive:
+                coming.until = min(coming.until, now + (_STOPPING_S if coming.request.data else 0.0))
+            if coming.until <= now:
+                self._drop(conn)
+        for conn, until in list(self._parting.items()):
+            if until <= now:
+                self._close(conn)
+
+    def _gather(self, conn: TConn, sock: socket.socket) -> None:
+        coming = self._coming[conn]
+        try:
+            size = sock.recv_into(self._room)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            size = 0
+        if size:
+            self._take(conn, coming, memoryview(self._room)[:size])
+        elif coming.request.data:
+            coming.request.is_cut = True
+            self._hand_on(conn, coming)
+        else:
+            self._let_go(conn, coming)
+            self._close(conn)
+
+    def _take(self, conn: TConn, coming: _Coming, data: bytes | memoryview) -> None:
+        if not data:
+            return
+        request = coming.request
+        self._held += len(data)
+        request.add(data)
+        if request.is_whole:
+            self._hand_on(conn, coming)
+        elif request.waits_for_word:
+            request.waits_for_word = False
+            with suppress(OSError):
+                conn.sock.send(_WORD)
+
+    def _hand_on(self, conn: TConn, coming: _Coming) -> None:
+        self._let_go(conn, coming)
+        parser: Any = conn.parser
+        parser.unreader = Received(bytes(coming.request.data), coming.request.is_cut)
+        self._busy += 1
+        super().enqueue_req(conn)
+
+    def _make_room(self) -> None:
+        while self._coming and (self._held > _MOST_HELD or self.nr_conns >= self.worker_connections):
+            self._drop(next(iter(self._coming)))
+
+    def _drop(self, conn: TConn) -> None:
+        coming = self._coming[conn]
+        self._let_go(conn, coming)
+        if coming.request.data:
+            with suppress(OSError):
+                conn.sock.send(_LATE)
+        self._close(conn)
+
+    def _let_go(self, conn: TConn, coming: _Coming) -> None:
+        del self._coming[conn]
+        self._held -= len(coming.request.data)
+        self.poller.unregister(conn.sock)
+
+    def _part(self, conn: TConn) -> None:
+        """Says that nothing more is sent, and waits for the client to hang up: closing at once may cost it the end."""
+        try:
+            conn.sock.setblocking(False)
+            conn.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._close(conn)
+            return
+        self._parting[conn] = time.monotonic() + _PARTING_S
+        self.poller.register(conn.sock, EVENT_READ, partial(self._drain, conn))
+
+    def _drain(self, conn: TConn, sock: socket.socket) -> None:
+        try:
+            if sock.recv_into(self._room):
+                return
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            pass
+        self._close(conn)
+
+    def _close(self, conn: TConn) -> None:
+        if self._parting.pop(conn, None) is not None:
+            self.poller.unregister(conn.sock)
+        self.nr_conns -= 1
+        conn.close()

@@ -1,0 +1,246 @@
+"""The FHIR endpoint: what is there, who may call, and what every error looks like."""
+
+from typing import Any
+from unittest.mock import Mock, call
+
+import fhirkit
+import pytest
+from asking import HEMGENIX, PACKAGE, VERSIONED, Endpoint, Json, answer, asked_for, outcome, parameters, post
+from fhir.resources.R4B import get_fhir_model_class
+from flask import Flask
+from flask.testing import FlaskClient
+from signing import PUBLIC
+
+from hooks.refusals import Refusal
+from hooks.service import Caller
+
+LOG = "/fhir/Questionnaire/$log-questionnaire-errors"
+FORM = "/fhir/Questionnaire/pharmacy-109-hemgenix"
+DX = f"{PUBLIC}/fhir/ValueSet/pharmacy-109-hemgenix.q.dx"
+TROUBLE = {
+    "resourceType": "OperationOutcome",
+    "issue": [{"severity": "error", "code": "not-found", "diagnostics": "Mrs. Example has no platelets"}],
+}
+
+
+def test_the_service_has_the_endpoint(app: Flask) -> None:
+    """Under `/fhir` of the service itself."""
+    assert app.test_client().get("/fhir/metadata").status_code == 200
+
+
+def test_the_capability_statement_is_a_payer_service_of_dtr(forms: FlaskClient) -> None:
+    """FHIR 4.0.1, with the operations that the guide asks of a payer."""
+    found = answer(forms.get("/fhir/metadata"))
+    assert (found["resourceType"], found["fhirVersion"], found["kind"]) == ("CapabilityStatement", "4.0.1", "instance")
+    operations = {op["name"] for resource in found["rest"][0]["resource"] for op in resource.get("operation", [])}
+    assert operations == {"questionnaire-package", "log-questionnaire-errors", "expand"}
+    assert found["instantiates"] == ["http://hl7.org/fhir/us/davinci-dtr/CapabilityStatement/dtr-payer-service"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/fhir/metadata",
+        FORM,
+        "/fhir/Questionnaire",
+        "/fhir/CodeSystem/pharmacy-109-answers",
+        "/fhir/ValueSet/pharmacy-109-hemgenix.q.dx",
+        f"/fhir/ValueSet/$expand?url={DX}",
+    ],
+)
+def test_what_is_read_is_valid_fhir(forms: FlaskClient, path: str) -> None:
+    """Two models of FHIR R4 take it."""
+    found = answer(forms.get(path))
+    written = forms.get(path).data
+    assert [str(issue) for issue in fhirkit.validate(written)] == []
+    get_fhir_model_class(found["resourceType"]).model_validate_json(written)
+
+
+@pytest.mark.parametrize("path", [FORM, f"{FORM}|2025-11-20", f"{FORM}%7C2025-11-20"])
+def test_a_form_is_read_at_its_canonical(forms: FlaskClient, path: str) -> None:
+    """With its version or without."""
+    assert answer(forms.get(path))["url"] == HEMGENIX
+
+
+@pytest.mark.parametrize(
+    ("query", "ids"),
+    [
+        ("", ["pharmacy-109-hemgenix", "pharmacy-109-roctavian"]),
+        (f"?url={HEMGENIX}", ["pharmacy-109-hemgenix"]),
+        (f"?url={HEMGENIX}&version=2025-11-20", ["pharmacy-109-hemgenix"]),
+        (f"?url={VERSIONED}", ["pharmacy-109-hemgenix"]),
+        ("?_id=pharmacy-109-roctavian", ["pharmacy-109-roctavian"]),
+        (f"?url={HEMGENIX}&version=1999-01-01", []),
+        ("?url=https://other.example/Questionnaire/x", []),
+        ("?status=retired", []),
+    ],
+)
+def test_forms_are_searched_for(forms: FlaskClient, query: str, ids: list[str]) -> None:
+    """A searchset with what fits; nothing that fits is no error."""
+    found = answer(forms.get(f"/fhir/Questionnaire{query}"))
+    assert (found["type"], found["total"]) == ("searchset", len(ids))
+    assert sorted(entry["resource"]["id"] for entry in found.get("entry", [])) == ids
+
+
+def test_a_strict_search_refuses_what_it_does_not_know(forms: FlaskClient) -> None:
+    """`Prefer: handling=strict` (FHIR R4, search errors)."""
+    response = forms.get("/fhir/Questionnaire?colour=red", headers={"Prefer": "handling=strict"})
+    assert outcome(response, 400)["code"] == "not-supported"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/fhir/Questionnaire/none", 404),
+        ("GET", f"{FORM}|1999-01-01", 404),
+        ("GET", "/fhir/Patient/x", 404),
+        ("GET", "/fhir/ValueSet/none", 404),
+        ("GET", "/fhir/CodeSystem/none", 404),
+        ("GET", "/fhir/ValueSet/$expand?url=https://other.example/x", 404),
+        ("GET", f"/fhir/ValueSet/$expand?url={DX}|1999-01-01", 404),
+        ("GET", "/fhir/ValueSet/$expand", 400),
+        ("GET", f"/fhir/ValueSet/$expand?url={DX}&count=-1", 400),
+        ("GET", f"/fhir/ValueSet/$expand?url={DX}&offset=x", 400),
+        ("PUT", FORM, 405),
+        ("DELETE", "/fhir/Questionnaire", 405),
+        ("POST", "/fhir/Questionnaire/none/$questionnaire-package", 404),
+    ],
+)
+def test_every_error_is_an_operation_outcome(forms: FlaskClient, method: str, path: str, status: int) -> None:
+    """And never an empty answer or a page."""
+    outcome(forms.open(path, method=method), status)
+
+
+def test_only_json_is_spoken(forms: FlaskClient) -> None:
+    """A client that takes XML alone is told so; one that takes anything is answered."""
+    outcome(forms.get(FORM, headers={"Accept": "application/fhir+xml"}), 406)
+    for accepted in ("application/fhir+json", "application/fhir+json;q=0.9, application/json", "*/*", "application/*"):
+        answer(forms.get(FORM, headers={"Accept": accepted}))
+
+
+class _Closed:
+    """Nobody may call."""
+
+    def identify(self, authorization: str | None, path: str) -> Caller:
+        """Refuses, with the path that the token would be for."""
+        raise Refusal(401, "login", path)
+
+    def ready(self) -> bool:
+        """True."""
+        return True
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", FORM),
+        ("GET", "/fhir/Questionnaire"),
+        ("GET", "/fhir/ValueSet/pharmacy-109-hemgenix.q.dx"),
+        ("GET", "/fhir/CodeSystem/pharmacy-109-answers"),
+        ("GET", "/fhir/ValueSet/$expand"),
+        ("POST", "/fhir/ValueSet/$expand"),
+        ("GET", "/fhir/ValueSet/x/$expand"),
+        ("POST", PACKAGE),
+        ("POST", f"{FORM}/$questionnaire-package"),
+        ("POST", LOG),
+    ],
+)
+def test_a_caller_without_a_token_gets_nothing(endpoint: Endpoint, method: str, path: str) -> None:
+    """Whatever is asked for, and before the body is looked at; the token is for this very path."""
+    assert outcome(endpoint(callers=_Closed()).open(path, method=method), 401)["diagnostics"] == path
+
+
+def test_the_capability_statement_needs_no_token(endpoint: Endpoint) -> None:
+    """It is how a client learns what it needs."""
+    answer(endpoint(callers=_Closed()).get("/fhir/metadata"))
+
+
+def test_a_value_set_is_expanded(forms: FlaskClient) -> None:
+    """By GET, by POST and at its own address alike."""
+    posted = parameters()
+    posted["parameter"] = [{"name": "url", "valueUri": DX}]
+    for response in (
+        forms.get(f"/fhir/ValueSet/$expand?url={DX}"),
+        post(forms, posted, "/fhir/ValueSet/$expand"),
+        forms.get("/fhir/ValueSet/pharmacy-109-hemgenix.q.dx/$expand"),
+    ):
+        contained = answer(response)["expansion"]["contains"]
+        assert [one["code"] for one in contained] == ["congenital-a", "congenital-b", "acquired", "other"]
+        assert {one["system"] for one in contained} == {f"{PUBLIC}/fhir/CodeSystem/pharmacy-109-answers"}
+
+
+@pytest.mark.parametrize(
+    ("query", "codes"),
+    [
+        ("&filter=CONGENITAL", ["congenital-a", "congenital-b"]),
+        ("&count=1", ["congenital-a"]),
+        ("&offset=3", ["other"]),
+        ("&offset=1&count=2", ["congenital-b", "acquired"]),
+        ("&filter=nothing", []),
+    ],
+)
+def test_an_expansion_can_be_narrowed_and_paged(forms: FlaskClient, query: str, codes: list[str]) -> None:
+    """With the total of all that fit."""
+    expansion = answer(forms.get(f"/fhir/ValueSet/$expand?url={DX}{query}"))["expansion"]
+    assert [one["code"] for one in expansion.get("contains", [])] == codes
+    assert expansion["total"] >= len(codes)
+
+
+def test_every_choice_of_a_form_is_in_the_code_system(forms: FlaskClient) -> None:
+    """So that what a form offers can be looked up."""
+    known = {concept["code"] for concept in answer(forms.get("/fhir/CodeSystem/pharmacy-109-answers"))["concept"]}
+    for entry in answer(forms.get("/fhir/Questionnaire"))["entry"]:
+        for group in entry["resource"]["item"]:
+            for item in group["item"]:
+                assert {option["valueCoding"]["code"] for option in item.get("answerOption", [])} <= known
+
+
+def reported(questionnaire: Any = VERSIONED, trouble: Any = TROUBLE) -> Json:
+    """The parameters of a report."""
+    return parameters(("questionnaire", questionnaire), ("operationOutcome", trouble))
+
+
+def test_trouble_with_a_form_is_noted(endpoint: Endpoint) -> None:
+    """The kind of trouble is logged; the text is not, for it may say what is in a chart."""
+    log = Mock()
+    found = answer(post(endpoint(log=log), reported(), LOG))
+    assert [issue["severity"] for issue in found["issue"]] == ["information"]
+    assert log.warning.call_args_list == [call("form trouble reported", kind="not-found")]
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, parameters(("questionnaire", VERSIONED))),
+        (400, parameters(("operationOutcome", TROUBLE))),
+        (400, reported(trouble=None)),
+        (400, reported(trouble={"resourceType": "OperationOutcome"})),
+        (400, reported(trouble={"resourceType": "Patient"})),
+        (400, reported(questionnaire=7)),
+        (400, {"resourceType": "Parameters", "parameter": 1}),
+        (400, {"resourceType": "Bundle"}),
+        (404, reported(questionnaire="https://other.example/Questionnaire/x")),
+    ],
+)
+def test_a_report_that_says_nothing_is_refused(forms: FlaskClient, status: int, body: Json) -> None:
+    """A form of this service, and what went wrong."""
+    outcome(post(forms, body, LOG), status)
+
+
+@pytest.mark.parametrize(
+    "body", [{}, [], {"resourceType": "Parameters"}, {"resourceType": "Parameters", "parameter": [1]}]
+)
+def test_an_expansion_of_nothing_is_refused(forms: FlaskClient, body: Any) -> None:
+    """Parameters with a URL are expected."""
+    outcome(post(forms, body, "/fhir/ValueSet/$expand"), 400)
+
+
+def test_a_registered_client_is_spoken_to_in_its_version(endpoint: Endpoint) -> None:
+    """The caller's own dialect stands above the service's."""
+
+    class Old(_Closed):
+        def identify(self, authorization: str | None, path: str) -> Caller:
+            return Caller("old", "2.0.1")
+
+    found = answer(post(endpoint(callers=Old()), asked_for("demo-labs-missing")))
+    assert [one["name"] for one in found["parameter"]] == ["PackageBundle"]
