@@ -58,9 +58,8 @@ class Population:
     def _result(self, question: Question) -> str:
         final = "status = 'final' or status = 'amended' or status = 'corrected'"
         number = f"value.ofType(Quantity).where(system = 'http://unitsofmeasure.org' and code = '{question.unit}')"
-        return (
-            f"%{_name(question.test)}.entry.resource.ofType(Observation).where(({final}) and {number}.exists()).first()"
-        )
+        newest = f"%{_name(question.test)}.entry.resource.ofType(Observation).where({final}).first()"
+        return f"{newest}.where({number}.exists())"  # one in another unit is not passed over for an older one
 
 
 def _name(test: str) -> str:

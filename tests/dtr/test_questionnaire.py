@@ -265,6 +265,12 @@ def test_a_number_is_filled_in_from_the_chart_by_the_clients_themselves(service:
         assert "code = '10*9/L'" in said["expression"]
 
 
+def test_a_newer_result_in_another_unit_is_not_passed_over(service: Service) -> None:
+    """The newest result is taken first, and then its unit is looked at: nothing rather than an older number."""
+    said = extension(items_of(service)["q.platelets"], f"{SDC}/sdc-questionnaire-initialExpression")["expression"]
+    assert said.index(".first()") < said.index("code = '10*9/L'")
+
+
 def test_no_expression_reads_a_result_of_any_date(service: Service) -> None:
     """The lowest value ever is not the newest, so it is not taken for it."""
     assert extension(items_of(service)["q.baseline"], f"{SDC}/sdc-questionnaire-initialExpression") is None

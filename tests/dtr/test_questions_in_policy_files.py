@@ -21,7 +21,7 @@ FILE = "pharmacy-109/hemgenix/2025-11-20.yaml"
         ("show_when: [{question: q.hiv, not: negative}]", "show_when: [{question: q.hiv, not: yes}]", "yes"),
         ("shown_by: {yes: [cond.intracranial_hemorrhage]}", "shown_by: {yes: [cond.none]}", "cond.none"),
         ("shown_by: {yes: [cond.intracranial_hemorrhage]}", "shown_by: {often: [cond.hemophilia_b]}", "often"),
-        ("min: 0, max: 1000", "min: none, max: 1000", "min"),
+        ("min: 0, max: 40000", "min: few, max: 40000", "min"),
     ],
 )
 def test_a_question_that_makes_no_sense_is_refused(tmp_path: Path, written: str, instead: str, named: str) -> None:
