@@ -24,6 +24,7 @@ format: .venv/ready-test
 
 docs: .venv/ready-test
 	$(BIN)/python -m docs.generate
+	$(BIN)/python -m docs.conformance
 
 bench: .venv/ready-test
 	$(BIN)/python -m bench

@@ -11,6 +11,7 @@ from flask import Flask, Response
 from flask_cors import CORS
 from msgspec import Struct
 
+from cds_service import openapi
 from cds_service.callers import callers_of
 from cds_service.fhir_endpoint import fhir_endpoint
 from cds_service.ledger.ledger import Ledger
@@ -66,7 +67,8 @@ def create_app(settings: Settings) -> Flask:
     app = Flask("cds_service", static_folder=None)
     register_errors(app, log)
     app.register_blueprint(cds_blueprint(service, settings, callers, metrics, ledger))
-    app.register_blueprint(operations_blueprint(callers, metrics, ledger))
+    interface = openapi.document(settings.public_url, settings.auth == "required", version("drug-coverage-cds"))
+    app.register_blueprint(operations_blueprint(callers, metrics, ledger, interface))
     app.register_blueprint(pages_blueprint(service))
     app.register_blueprint(fhir_endpoint(service, settings, callers))
     allow_origins(app, settings.cors_origins)

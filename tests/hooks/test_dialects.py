@@ -386,6 +386,7 @@ def test_an_order_that_does_not_belong_to_the_drug_is_not_named(request_: Json, 
 def test_an_order_for_the_drug_as_a_service_does_not_depend_on_itself(ehr: Ehr) -> None:
     """A ServiceRequest for the drug is an order like any other."""
     drug = _code("https://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets", "J1411")
+    drug["coding"] += _code(CPT, "96365")["coding"]
     found = ehr.sign(MET, _request("drug", code=drug), _request("s", code=_code(CPT, "96365")))
     said = {resource["id"]: stated(resource)[0].get("dependency") for resource in updated(found)}
     assert said == {"drug": [{"reference": "ServiceRequest/s"}], "s": None}

@@ -95,6 +95,15 @@ def test_of_two_orders_the_one_that_was_read_is_answered(client: FlaskClient, eh
     assert card["extension"]["davinci-crd.associated-resource"] == [{"reference": "MedicationRequest/lost"}]
 
 
+def test_a_lost_order_is_named_although_the_other_is_over(client: FlaskClient, ehr: Ehr) -> None:
+    """An order that is over says nothing of the one that could not be read."""
+    order = {**SIGNED, "status": "completed"}
+    call = dispatch(prefetch=with_orders(ehr, MET, order), dispatchedOrders=[ORDER, "MedicationRequest/lost"])
+    found = answer(client, call)
+    assert ["MedicationRequest/lost" in card["detail"] for card in found["cards"]] == [True]
+    assert found["systemActions"] == []
+
+
 @pytest.mark.conformance("resp-24", "resp-23")
 def test_the_card_of_an_order_that_was_not_read_is_an_instruction(client: FlaskClient, ehr: Ehr) -> None:
     """A text alone: neither link nor suggestion, a topic, a uuid, and it goes with the option of its topic."""
