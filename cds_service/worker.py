@@ -2,7 +2,7 @@
 
 The original reads headers and body in the threads that answer, so that as many slow clients as there are threads stop
 it, and it waits up to two seconds for a client to hang up in the loop that serves all others. Here that one loop
-gathers what comes in and sees to partings, so slow clients cost memory and nothing else. Measured in
+gathers what comes in and sees to partings, so slow clients cost memory and nothing else. Reasons in
 docs/decisions/0004-server.md.
 """
 
