@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, request
+from gunicorn.http.errors import NoMoreData, ParseException
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from hooks.refusals import Refusal, operation_outcome
@@ -17,12 +18,15 @@ _CODES = {404: "not-found", 405: "not-supported", 413: "too-long", 415: "not-sup
 
 
 def body_of(limit: int) -> bytes:
-    """The body of the request at hand, of at most `limit` bytes. Raises Refusal (415) and RequestEntityTooLarge."""
+    """The body of the request at hand, of at most `limit` bytes. Raises Refusal and RequestEntityTooLarge."""
     if (request.mimetype or "").lower() not in _BODY_TYPES:
         raise Refusal(415, "not-supported", "Content-Type: expected application/json")
     # One byte more than is taken: a body without an announced length is cut there, and not refused.
     request.max_content_length = limit + 1
-    body = request.get_data(cache=False)
+    try:
+        body = request.get_data(cache=False)
+    except (ParseException, NoMoreData):  # the chunks are only taken apart as they are read
+        raise Refusal(400, "structure", "the body's chunks are not well-formed (RFC 9112, 7.1)") from None
     if len(body) > limit:
         raise RequestEntityTooLarge
     return body
@@ -65,13 +69,13 @@ def register_errors(app: Flask, log: Any) -> None:
 
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> Response:
-        log.error("unexpected", kind=type(error).__name__, where=_where(error))
+        log.error("unexpected", kind=type(error).__name__, where=where_of(error))
         return outcome_response(
             500, operation_outcome("exception", "the call could not be answered; nothing was decided")
         )
 
 
-def _where(error: Exception) -> str:
+def where_of(error: Exception) -> str:
     """File and line of the fault, without its message: that may hold what the caller sent."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""

@@ -52,13 +52,15 @@ def answered(call: Call, hook: Hook, service: Service, caller: Caller, moment: M
         return Answered({"cards": [], "systemActions": []})
     asked = asked_of(call, orders, moment)
     sent = open_record(asked, server)
+    if server is not None:
+        sent.record.add_all(service.kept_forms(server.base, call.patient_id))
     products = frozenset[str]().union(*(products_of(order.resource, sent.record, service) for order in orders))
     needs = needs_of(service.library.governing(products, moment.today), asked)
     complete_record(sent, needs, asked, service.vocabulary, service.reader, server, moment.deadline)
     asking = Asking(call, hook, caller, service, dialect, choices(call.configuration), moment.today)
     judged = []
     for order in orders:
-        day = _day_of(order.resource, moment.today)
+        day = day_of(order.resource, moment.today)
         chart = chart_of(sent.record, order.resource, needs, asked, service.vocabulary, day)
         covered = standing(order, chart, dialect, service.plans, day, moment.deadline)
         judged.append(judge(asking, order, chart, covered))
@@ -70,7 +72,7 @@ def answered(call: Call, hook: Hook, service: Service, caller: Caller, moment: M
     return Answered(response, tuple(one.said for one in judged if one.said is not None), lost)
 
 
-def _day_of(order: Mapping[str, Any], today: date) -> date:
+def day_of(order: Mapping[str, Any], today: date) -> date:
     """The evaluation date: the day the order was written, unless that is unknown or to come."""
     written_on = parse_date(order.get("authoredOn"))
     return written_on.first if written_on is not None and written_on.exact and written_on.first <= today else today

@@ -68,6 +68,8 @@ def judge(asking: Asking, draft: DraftOrder, chart: Chart, covered: Standing) ->
     if len(policies) != 1:
         return Judged(draft, day, covered, label, chart, otherwise=_ungoverned(policies, chart))
     facts = _with_roster_lines(facts_for(policies[0], chart, service.vocabulary.labs), covered)
+    # A draft may have no id yet: then its entry's fullUrl is the one name that the caller knows it by.
+    facts = replace(facts, order=replace(facts.order, reference=draft.reference))
     said = determine(policies[0], facts)
     assertion_id = _assertion_id(service, draft, covered.reference, said)
     beside = _dependencies(asking, draft, frozenset(policies[0].tests))

@@ -1,6 +1,6 @@
 """What calls are answered with, built once; and what is new with each call: the moment and the caller."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import Any
 
@@ -49,3 +49,5 @@ class Service(Struct, frozen=True):
     issues_numbers: bool
     log: Any
     form_app: bool = False  # the documentation form can be launched as a SMART app
+    # FHIR base and patient id → completed forms that this EHR did not take
+    kept_forms: Callable[[str, str], Iterable[dict[str, Any]]] = lambda base, patient: ()

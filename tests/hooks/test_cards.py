@@ -109,7 +109,7 @@ def test_the_guidance_card_is_an_external_reference(story: Story, ehr: Ehr) -> N
 def test_every_card_has_an_id_of_its_own(ehr: Ehr) -> None:
     """By which feedback names it."""
     cards = [card for _ in range(2) for card in ehr.sign("demo-labs-missing")["cards"]]
-    assert len({card["uuid"] for card in cards}) == len(cards) == 4
+    assert len({card["uuid"] for card in cards}) == len(cards) == 6
 
 
 @EVERY_GOVERNED

@@ -52,6 +52,19 @@ def test_each_story_gets_its_outcome_however_much_was_sent(story: Story, sent: s
         assert outcomes(ehr.sign(story, sent=sent, fhirServer=BASE)) == expected
 
 
+def test_orders_without_an_id_are_told_apart_by_their_full_urls(ehr: Ehr) -> None:
+    """A draft that the EHR has not stored yet: cards and determinations name it by its entry's fullUrl."""
+    names = ["urn:uuid:11111111-1111-4111-8111-111111111111", "urn:uuid:22222222-2222-4222-8222-222222222222"]
+    order = {name: value for name, value in MET.order.items() if name != "id"}
+    call = ehr.call(MET, order, deepcopy(order))
+    for entry, name in zip(call["context"]["draftOrders"]["entry"], names, strict=True):
+        entry["fullUrl"] = name
+    answer = ehr.answer(call)
+    assert [said["order"] for said in determinations(answer)] == names
+    about = [card["extension"]["davinci-crd.associated-resource"] for card in answer["cards"]]
+    assert about == [[{"reference": name}] for name in names]
+
+
 def _words(answer: Json) -> list[object]:
     """What an answer says, without the ids made for it."""
     cards = [(card["summary"], card["detail"], card["indicator"]) for card in answer["cards"]]

@@ -20,8 +20,8 @@ PLATELETS = {"coding": [{"system": LOINC, "code": "777-3"}], "text": "Platelet c
 
 
 def suggestions_of(answer: Json) -> list[Json]:
-    """The suggestions on all cards."""
-    return [suggestion for card in answer["cards"] for suggestion in card.get("suggestions", [])]
+    """The suggestions that order something, on all cards."""
+    return [one for card in answer["cards"] for one in card.get("suggestions", []) if "actions" in one]
 
 
 def labels(answer: Json) -> set[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import fhirkit
 import pytest
 from flask.testing import FlaskClient
+from gunicorn.http.errors import InvalidChunkSize
 from msgspec.structs import replace
 from signing import BASE, BY_ID, HOOK, Ehr, Json, bundle, context_of, criterion, determinations, order_of, outcomes
 from werkzeug.test import TestResponse
@@ -384,6 +385,28 @@ def test_the_largest_body_is_read(ehr: Ehr) -> None:
     """One byte less than too much."""
     issue = refusal(ehr.post(b'"' + b"x" * 1_999_998 + b'"'), 400)
     assert "expected an object" in issue["diagnostics"]
+
+
+class _BadChunks(BytesIO):
+    """A body whose chunks the server cannot take apart: it says so only as they are read."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        raise InvalidChunkSize(b"zz")
+
+    def readinto(self, buffer: Any, /) -> int:
+        raise InvalidChunkSize(b"zz")
+
+
+def test_a_body_whose_chunks_are_broken(client: FlaskClient) -> None:
+    """400: the fault is the caller's."""
+    response = client.post(
+        HOOK,
+        input_stream=_BadChunks(),
+        content_type=JSON,
+        headers={"Transfer-Encoding": "chunked"},
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+    assert "chunks" in refusal(response, 400)["diagnostics"]
 
 
 def test_a_chunked_body_is_read(client: FlaskClient, ehr: Ehr) -> None:

@@ -50,6 +50,8 @@ MALFORMED = [
     ("CDS_CORS_ORIGINS", "https://ehr.example/app"),
     ("CDS_REDIS_URL", "http://secret@host"),
     ("CDS_POLICIES_DIR", "/no/such/folder"),
+    ("CDS_SMART_CLIENT_ID", ""),
+    ("CDS_SMART_AUTH_SERVERS", "sign-in.example"),
     ("CDS_MAX_BODY_BYTES", "0"),
     ("CDS_MAX_BODY_BYTES", "16MB"),
     ("CDS_WORKERS", "0"),
