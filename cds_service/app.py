@@ -10,6 +10,7 @@ from typing import Any
 from flask import Flask, Response
 from flask_cors import CORS
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cds_service import openapi
 from cds_service.callers import callers_of
@@ -25,6 +26,8 @@ from cds_service.policy.library import Library, load_library
 from cds_service.policy.value_sets import Systems, read_systems
 from cds_service.routes import cds_blueprint
 from cds_service.settings import Settings
+from cds_service.smart.kept import KeptForms
+from cds_service.smart.routes import desk_of, smart_blueprint
 from cds_service.web import register_errors
 from fhir_mappings.chart import Vocabulary
 from fhir_mappings.client import FhirClient
@@ -62,7 +65,8 @@ def create_app(settings: Settings) -> Flask:
     log, metrics = service_log(), Metrics()
     ledger = open_ledger(settings, log)
     ledger.start(settings.deadline_s)
-    service = build_service(settings, ledger, ledger.assertion_secret)
+    kept = KeptForms(settings.data_dir, settings.ledger_keys.get_secret_value())
+    service = replace(build_service(settings, ledger, ledger.assertion_secret), form_app=True, kept_forms=kept.of)
     callers = callers_of(settings, log, metrics)
     app = Flask("cds_service", static_folder=None)
     register_errors(app, log)
@@ -71,6 +75,7 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(operations_blueprint(callers, metrics, ledger, interface))
     app.register_blueprint(pages_blueprint(service))
     app.register_blueprint(fhir_endpoint(service, settings, callers))
+    app.register_blueprint(smart_blueprint(desk_of(service, settings, kept), settings))
     allow_origins(app, settings.cors_origins)
     return app
 

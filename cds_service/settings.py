@@ -67,6 +67,12 @@ class Settings(BaseSettings):
     members: str = Field("", description="the plan's roster: CSV file, or SQLAlchemy URL with a table `members`")
     payer_label: str = Field("Health plan", min_length=1, description="the payer's name as shown on cards")
     policies_dir: DirectoryPath | None = Field(None, description="folder of the policies; the ones shipped by default")
+    smart_client_id: str = Field(
+        "drug-coverage-form", min_length=1, description="client id of the documentation form at the EHRs"
+    )
+    smart_auth_servers: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="comma-separated URLs of EHR sign-ins on another origin than their FHIR server"
+    )
     max_body_bytes: int = Field(16 * 1024 * 1024, gt=0, description="largest body that is read")
     workers: int = Field(2, ge=1, le=64, description="server processes")
     threads: int = Field(32, ge=1, le=256, description="calls under way at once in each process")
@@ -114,14 +120,14 @@ class Settings(BaseSettings):
                 raise ValueError("expected origins like https://ehr.example, without a path; * is not taken")
         return given
 
-    @field_validator("fhir_servers", "cors_origins", mode="before")
+    @field_validator("fhir_servers", "cors_origins", "smart_auth_servers", mode="before")
     @classmethod
     def _split(cls, given: object) -> object:
         if not isinstance(given, str):
             return given
         return tuple(part.strip().rstrip("/") for part in given.split(",") if part.strip())
 
-    @field_validator("fhir_servers")
+    @field_validator("fhir_servers", "smart_auth_servers")
     @classmethod
     def _bases(cls, given: tuple[str, ...]) -> tuple[str, ...]:
         for base in given:

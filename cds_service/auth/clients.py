@@ -46,6 +46,11 @@ class TrustedClients:
         return self._by_iss.get(iss)
 
     @property
+    def fhir_servers(self) -> tuple[str, ...]:
+        """Every FHIR server that some client is registered with."""
+        return tuple(dict.fromkeys(base for client in self._by_iss.values() for base in client.fhir_servers))
+
+    @property
     def key_urls(self) -> frozenset[str]:
         """Every registered `jku`: no other one is ever read."""
         return frozenset(client.keys for client in self._by_iss.values() if isinstance(client.keys, str))

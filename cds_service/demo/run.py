@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response
 
 from cds_service.app import create_app
 from cds_service.auth.clients import ClientsFileError, read_trusted_clients
+from cds_service.demo.authorization import authorization_blueprint
 from cds_service.demo.page import demo_blueprint
 from cds_service.demo.server import fhir_blueprint
 from cds_service.demo.store import Store
@@ -51,6 +52,7 @@ def demo_app(settings: Settings) -> Flask:
     app = create_app(settings)
     store = Store()
     app.register_blueprint(fhir_blueprint(store))
+    app.register_blueprint(authorization_blueprint(store, settings.public_url))
     app.register_blueprint(demo_blueprint(store, lambda: stories(datetime.now(UTC).date(), settings.public_url)))
 
     @app.get("/")

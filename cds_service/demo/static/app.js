@@ -6,9 +6,10 @@ import { drugOf, showChart, showOrder } from "./chart.js";
 import { coverageWritten } from "./coverage.js";
 import { byId, element, fill } from "./dom.js";
 import { parse, stringify } from "./exact.js";
-import { BASE, readChart, read } from "./record.js";
+import { launches } from "./launching.js";
+import { readChart, read } from "./record.js";
 import { prepareForm } from "./results.js";
-import { callService, giveFeedback, signRequest, uuid } from "./signing.js";
+import { callService, giveFeedback, signRequest } from "./signing.js";
 
 const wide = matchMedia("(min-width: 60rem)");
 let patients = [];
@@ -95,13 +96,6 @@ async function override(given, reason) {
   await giveFeedback({ card: given.uuid, outcome: "overridden", overrideReason: { reason } });
 }
 
-function launch(given) {
-  const url = new URL(given.url, location.origin);
-  url.searchParams.set("iss", BASE);
-  url.searchParams.set("launch", uuid());
-  return url.href;
-}
-
 async function showAnswer(answer) {
   const { body } = answer;
   byId("answer").hidden = false;
@@ -115,6 +109,8 @@ async function showAnswer(answer) {
     return say("The plan gave no usable answer.");
   }
   open.order = await carryOut(body.systemActions ?? [], open.order);
+  const apps = await launches(body.cards ?? [], open.patient, open.order);
+  const launch = (given) => apps.get(given) ?? given.url;
   const cards = (body.cards ?? []).map((one) => card(one, { accept, override, launch }));
   const written = coverageWritten(open.order);
   const nothing = cards.length || written.length ? null : "The plan has nothing to say about this order.";

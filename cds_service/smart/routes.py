@@ -1,0 +1,213 @@
+"""The form's pages: launch, sign-in, the form itself, and what happens next. Every error is a page for a person."""
+
+import hmac
+import re
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, g, redirect, request
+from werkzeug.exceptions import HTTPException
+
+from cds_service.auth.clients import read_trusted_clients
+from cds_service.auth.replay import ReplayStoreError, SeenTokens, SeenTokensFile
+from cds_service.auth.replay_redis import SeenTokensRedis
+from cds_service.dtr.forms import Forms
+from cds_service.settings import Settings
+from cds_service.smart.case import Case, read_case
+from cds_service.smart.desk import Desk, to_form
+from cds_service.smart.ehr import EhrClient
+from cds_service.smart.kept import KeptForms
+from cds_service.smart.launch import App, begin, finish, known_iss
+from cds_service.smart.page import answer_view, render
+from cds_service.smart.posted import read_form
+from cds_service.smart.problems import LAUNCH_AGAIN, ProblemError, SignedOutError
+from cds_service.smart.saving import completed, saved, typed_again
+from cds_service.smart.session import LAUNCH_S, Pending, Session, cookie_of, now_s, sealer, set_cookie
+from cds_service.web import where_of
+from hooks.refusals import Refusal
+from hooks.service import Service
+
+_STATE = re.compile(r"[A-Za-z0-9_\-]{20,100}")
+_READING_S = 8.0
+
+
+def desk_of(service: Service, settings: Settings, kept: KeptForms) -> Desk:
+    """What the pages are served with, by the settings. Raises ClientsFileError."""
+    public_url = service.links.public_url
+    servers: Iterable[str] = settings.fhir_servers
+    if settings.auth == "required":
+        path = settings.trusted_clients
+        servers = read_trusted_clients(path).fhir_servers if path is not None else ()
+    app = App(settings.smart_client_id, f"{public_url}/smart/callback", tuple(servers), settings.smart_auth_servers)
+    redis, data_dir = settings.redis_url, settings.data_dir
+    seen: SeenTokens = SeenTokensRedis(redis) if redis else SeenTokensFile(data_dir / "used-tokens.sqlite3")
+    keys = settings.ledger_keys.get_secret_value()
+    forms = Forms(service.library, service.vocabulary.labs, public_url)
+    sealing = sealer(data_dir, keys)
+    return Desk(service, forms, app, EhrClient(), sealing, seen, kept, max(_READING_S, settings.deadline_s))
+
+
+def smart_blueprint(desk: Desk, settings: Settings) -> Blueprint:
+    """`/smart` and below."""
+    routes = Blueprint("smart", __name__, url_prefix="/smart", static_folder="static")
+
+    @routes.get("/launch")
+    def launch() -> Response:
+        return _away(desk, request.args.get("iss", ""), request.args.get("launch", ""))
+
+    @routes.get("/callback")
+    def callback() -> Response:
+        pending = _pending(desk, request.args.get("state", ""))
+        known_iss(desk.app, pending.iss)
+        code = request.args.get("code", "")
+        if "error" in request.args or not code or len(code) > 4000:
+            raise ProblemError(403, "The record system did not sign you in", LAUNCH_AGAIN)
+        session = finish(desk.app, desk.ehr, pending, code)
+        if pending.before is None:
+            response = to_form(session)
+        else:
+            response = Response(render("again.html", title="Signed in again", sid=session.sid), mimetype="text/html")
+        _forget(response, pending, desk)
+        return desk.with_session(response, session)
+
+    @routes.get("/form")
+    def without_session() -> Response:
+        raise ProblemError(400, "No form is open here", LAUNCH_AGAIN)
+
+    @routes.get("/form/<sid>")
+    def form(sid: str) -> Response:
+        session = _at_work(desk, sid)
+        case = _case(desk, session)
+        return desk.form_page(case, session, {**case.answers, **_reports(session)})
+
+    @routes.post("/form/<sid>")
+    def filled(sid: str) -> Response:
+        session = desk.session(sid)
+        sent, files = read_form(settings.max_body_bytes)
+        if session is None or session.is_over(now_s()):
+            return typed_again(desk, session, sent, files)
+        if not hmac.compare_digest(sent.get("csrf", "").encode(), session.csrf.encode()):
+            raise ProblemError(403, "The form did not come from this page", "Go back, load the page again, and save.")
+        try:
+            case = read_case(session, desk.service, desk.forms, desk.moment())
+            step = completed if sent.get("action") == "complete" else saved
+            return step(desk, case, session, sent, files)
+        except SignedOutError:
+            return typed_again(desk, session, sent, files)
+
+    @routes.get("/form/<sid>/again")
+    def again(sid: str) -> Response:
+        session = desk.session(sid)
+        if session is None:
+            raise ProblemError(403, "This form is not open in this browser any more", LAUNCH_AGAIN)
+        return _away(desk, session.iss, session.launch, session)
+
+    @routes.get("/form/<sid>/done")
+    def done(sid: str) -> Response:
+        session = _at_work(desk, sid)
+        case = _case(desk, session)
+        attached = {name for name, answer in case.answers.items() if "valueAttachment" in answer}
+        page = render(
+            "done.html",
+            title=f"Documentation for {case.form.policy.source.name}",
+            policy=case.form.policy.source,
+            answer=answer_view(case.said, attached),
+            is_kept_here=session.is_kept_here,
+            sid=sid,
+        )
+        return desk.with_session(Response(page, mimetype="text/html"), session)
+
+    @routes.errorhandler(ProblemError)
+    def problem(error: ProblemError) -> Response:
+        return _page(error.status, error.title, error.advice)
+
+    @routes.errorhandler(SignedOutError)
+    def signed_out(_: SignedOutError) -> Response:
+        return _page(401, "You are signed out", "Nothing that was saved is lost.", (request.view_args or {}).get("sid"))
+
+    @routes.errorhandler(Refusal)
+    def refused(refusal: Refusal) -> Response:
+        return _page(refusal.status, "The form cannot be shown", "Part of the chart could not be used. Try again.")
+
+    @routes.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> Response:
+        if error.code == 413:
+            advice = "Go back: what you typed is still there. Attach fewer or smaller files at once, and save between."
+            return _page(413, "The files are too large together", advice)
+        return _page(error.code or 500, error.name, LAUNCH_AGAIN)
+
+    @routes.errorhandler(Exception)
+    def unexpected(error: Exception) -> Response:
+        desk.service.log.error("unexpected", kind=type(error).__name__, where=where_of(error))
+        return _page(500, "This did not work", "Go back: what you typed is still there. Try again in a moment.")
+
+    @routes.after_request
+    def guarded(response: Response) -> Response:
+        frame = urlsplit(g.get("frame", ""))
+        ancestors = f"'self' {frame.scheme}://{frame.netloc}" if frame.netloc else "'none'"
+        response.headers["Content-Security-Policy"] = (
+            "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; "
+            f"base-uri 'none'; frame-ancestors {ancestors}"
+        )
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        if request.endpoint != "smart.static":
+            response.headers["Cache-Control"] = "no-store"
+        return response
+
+    return routes
+
+
+def _page(status: int, title: str, advice: str, again: str | None = None) -> Response:
+    page = render("problem.html", title=title, advice=advice, again=again or "")
+    return Response(page, status=status, mimetype="text/html")
+
+
+def _away(desk: Desk, iss: str, launch: str, before: Session | None = None) -> Response:
+    """Sends the browser to the EHR's sign-in, and has it keep what is needed when it comes back."""
+    pending, url = begin(desk.app, desk.ehr, iss, launch, before)
+    response: Any = redirect(url)
+    set_cookie(response, _name(pending), desk.sealer.seal(pending), "/smart/callback", desk.is_secure, LAUNCH_S)
+    return response  # type: ignore[no-any-return]
+
+
+def _name(pending: Pending) -> str:
+    return f"launch-{pending.state[:12]}-"
+
+
+def _pending(desk: Desk, state: str) -> Pending:
+    """The launch of this state, which counts once. Raises ProblemError."""
+    sealed = cookie_of(request.cookies, f"launch-{state[:12]}-") if _STATE.fullmatch(state) else ""
+    pending = desk.sealer.open(sealed, Pending)
+    if pending is None or not hmac.compare_digest(pending.state, state) or now_s() - pending.at > LAUNCH_S:
+        raise ProblemError(403, "This sign-in was not begun here, or too long ago", LAUNCH_AGAIN)
+    try:
+        is_first = desk.seen.first_use("smart-launch", state, pending.at + LAUNCH_S)
+    except ReplayStoreError:
+        raise ProblemError(503, "Signing in does not work just now", "Try again in a moment.") from None
+    if not is_first:
+        raise ProblemError(403, "This sign-in was used before", LAUNCH_AGAIN)
+    return pending
+
+
+def _forget(response: Response, pending: Pending, desk: Desk) -> None:
+    for place in range(2):
+        response.delete_cookie(f"{_name(pending)}{place}", path="/smart/callback", secure=desk.is_secure)
+
+
+def _at_work(desk: Desk, sid: str) -> Session:
+    session = desk.session(sid)
+    if session is None:
+        raise ProblemError(403, "This form is not open in this browser", LAUNCH_AGAIN)
+    if session.is_over(now_s()):
+        raise SignedOutError
+    return session
+
+
+def _case(desk: Desk, session: Session) -> Case:
+    return read_case(session, desk.service, desk.forms, desk.moment())
+
+
+def _reports(session: Session) -> dict[str, Any]:
+    return {link_id: {"valueAttachment": found} for link_id, found in session.reports.items()}

@@ -1,0 +1,174 @@
+"""What becomes of a form when the sign-in runs out or the record system does not take it."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from sign_in import PDF, Browser, OtherEhr
+from signing import outcomes
+from test_form import answers_of, newest, sign
+
+from cds_service.app import create_app
+from cds_service.settings import Settings, read_settings
+
+Files = dict[str, tuple[bytes, str]]
+
+
+def later(monkeypatch: pytest.MonkeyPatch, minutes: int) -> None:
+    """Lets so many minutes pass for the form."""
+    import cds_service.smart.session as session
+
+    now = session.now_s()
+    for module in ("desk", "routes"):
+        monkeypatch.setattr(f"cds_service.smart.{module}.now_s", lambda: now + minutes * 60)
+
+
+def test_a_token_that_runs_out_costs_nothing_that_was_typed(
+    browser: Browser, other_ehr: OtherEhr, three: dict[str, str]
+) -> None:
+    """The EHR says 401: the page comes again with the answers, and after signing in they are saved from there."""
+    browser.open()
+    other_ehr.is_expired = True
+    typed = {**three, "q.reason": "typed before the token ran out"}
+    response = browser.send("save", typed, {"q.aav5.report": (PDF, "a.pdf")})
+    browser.html = response.get_data(as_text=True)
+    assert response.status_code == 401
+    assert typed.items() <= browser.fields().items()
+    assert "Choose the file again" in browser.html
+    assert "Hickory" not in browser.html
+    again = re.search(r'href="(/smart/form/[0-9a-f]{16}/again)"', browser.html)
+    assert again is not None
+    other_ehr.is_expired = False
+    other_ehr.token = {"access_token": "second-token"}
+    page = browser.get(browser.sign_in(browser.get(again[1])))
+    assert "You are signed in again" in page.get_data(as_text=True)
+    assert browser.send("save", {}).status_code == 303
+    assert answers_of(newest(other_ehr))["q.reason"]["valueString"] == typed["q.reason"]
+    assert "Bearer second-token" in other_ehr.tokens
+
+
+def test_quarter_of_an_hour_without_a_sign_ends_the_session(
+    browser: Browser, other_ehr: OtherEhr, three: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The EHR is not even asked; what was typed is on the page."""
+    browser.open()
+    asked = len(other_ehr.asked)
+    later(monkeypatch, 16)
+    response = browser.send("save", three)
+    assert response.status_code == 401
+    browser.html = response.get_data(as_text=True)
+    assert three.items() <= browser.fields().items()
+    assert len(other_ehr.asked) == asked
+    page = browser.get(browser.page)
+    assert page.status_code == 401
+    assert "Sign in again" in page.get_data(as_text=True)
+
+
+def test_without_a_session_the_answers_are_still_shown(
+    browser: Browser, other_ehr: OtherEhr, three: dict[str, str]
+) -> None:
+    """A browser that lost its cookies shows what was typed, and says to open the form again."""
+    browser.open()
+    browser.client._cookies.clear()
+    response = browser.send("save", three)
+    page = response.get_data(as_text=True)
+    assert response.status_code == 401
+    assert "Open the form again" in page
+    assert "5.10" in page
+
+
+def test_signing_in_again_to_another_patient_is_refused(browser: Browser, other_ehr: OtherEhr) -> None:
+    """Answers about one patient never reach another's chart."""
+    browser.open()
+    other_ehr.token = {"patient": "demo-hemgenix-met"}
+    page = browser.get(browser.sign_in(browser.get(browser.page + "/again")))
+    assert page.status_code == 403
+    assert "Another patient is open" in page.get_data(as_text=True)
+
+
+def test_a_form_that_the_chart_does_not_take_is_shown_to_print(
+    browser: Browser, other_ehr: OtherEhr, three: dict[str, str], reports: Files, form_settings: Settings
+) -> None:
+    """Without a key nothing is kept here, and the page says so plainly with every answer on it."""
+    other_ehr.refuses = {"QuestionnaireResponse"}
+    browser.open()
+    response = browser.send("complete", three, reports)
+    page = response.get_data(as_text=True)
+    assert response.status_code == 502
+    assert "kept nowhere" in page
+    assert "5.10 kPa" in page
+    assert "aav5.pdf" in page
+    assert not (form_settings.data_dir / "forms").exists()
+
+
+def test_a_draft_that_the_chart_does_not_take_stays_on_the_page(
+    browser: Browser, other_ehr: OtherEhr, three: dict[str, str]
+) -> None:
+    """It says that nothing is saved."""
+    other_ehr.refuses = {"QuestionnaireResponse"}
+    browser.open()
+    response = browser.send("save", three)
+    browser.html = response.get_data(as_text=True)
+    assert response.status_code == 502
+    assert "nothing is saved" in browser.html
+    assert three.items() <= browser.fields().items()
+
+
+def test_a_report_that_the_chart_does_not_take_goes_into_the_form(
+    browser: Browser, other_ehr: OtherEhr, three: dict[str, str], reports: Files
+) -> None:
+    """Where documents cannot be written, the answer itself holds the file, and counts."""
+    other_ehr.refuses = {"DocumentReference"}
+    browser.open()
+    assert browser.send("complete", three, reports).status_code == 303
+    assert "data" in answers_of(newest(other_ehr))["q.aav5.report"]["valueAttachment"]
+    assert outcomes(sign(browser, other_ehr)) == ["criteria-met"]
+
+
+KEY = Fernet.generate_key().decode()
+
+
+def key_settings(settings: Settings, folder: Path) -> Settings:
+    """The settings with a key and a folder of their own."""
+    given: dict[str, Any] = {**settings.model_dump(exclude_defaults=True), "data_dir": folder}
+    return read_settings({"CDS_LEDGER_KEYS": KEY}, **given)
+
+
+@pytest.fixture
+def keeping(form_settings: Settings, other_ehr: OtherEhr, tmp_path: Path) -> tuple[Browser, Path]:
+    """A browser of a service that has a key, and its folder."""
+    return Browser(create_app(key_settings(form_settings, tmp_path)).test_client(), other_ehr), tmp_path
+
+
+def test_a_form_that_the_chart_does_not_take_is_kept_here_and_counts(
+    keeping: tuple[Browser, Path], other_ehr: OtherEhr, three: dict[str, str], reports: Files
+) -> None:
+    """With a key it is kept sealed, for this patient of this EHR, and the next signature finds it."""
+    browser, folder = keeping
+    other_ehr.refuses = {"QuestionnaireResponse", "DocumentReference"}
+    browser.open()
+    done = browser.send("complete", {**three, "q.reason": "A private reason"}, reports)
+    assert done.status_code == 303
+    assert "the plan keeps it" in browser.get(done.headers["Location"]).get_data(as_text=True)
+    assert outcomes(sign(browser, other_ehr)) == ["criteria-met"]
+    (kept,) = (folder / "forms").iterdir()
+    assert kept.stat().st_mode & 0o077 == 0
+    assert b"private" not in kept.read_bytes()
+    assert other_ehr.story.id not in kept.name
+
+
+def test_instances_with_one_key_open_each_other_s_sessions(
+    keeping: tuple[Browser, Path],
+    other_ehr: OtherEhr,
+    form_settings: Settings,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """A load balancer may send the next page to another instance."""
+    browser, folder = keeping
+    browser.open()
+    assert not (folder / "form-sessions.key").exists()
+    other = create_app(key_settings(form_settings, tmp_path_factory.mktemp("other"))).test_client()
+    other._cookies.update(browser.client._cookies)
+    assert Browser(other, other_ehr).get(browser.page).status_code == 200
