@@ -1,0 +1,50 @@
+"""SIGTERM in the midst of calls."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from callers import LATEST_S, Ehr
+from parts import Cluster
+
+CALLS = 12
+
+
+def test_what_is_under_way_is_completed_and_the_port_is_free_at_once(
+    cluster: Cluster, ehr: Ehr, frozen_fhir: str
+) -> None:
+    """Calls that wait for a FHIR server are answered after SIGTERM; it ends within 15 s, and can be started at once."""
+    instance, door = cluster.instances[0], cluster.proxy.doors[0]
+    lines = [ehr.line(door) for _ in range(CALLS)]
+    sent = threading.Barrier(CALLS + 1)
+
+    def call(place: int) -> int:
+        body, token = ehr.call(fhir_server=frozen_fhir), ehr.token()
+        sent.wait(10)
+        answer = ehr.post(lines[place], body, token)
+        assert answer.seconds < LATEST_S + 0.2
+        return answer.status
+
+    with ThreadPoolExecutor(CALLS) as pool:
+        answers = [pool.submit(call, place) for place in range(CALLS)]
+        sent.wait(10)
+        time.sleep(0.5)
+        seconds = instance.stop()
+        instance.start()
+        assert [answer.result() for answer in answers] == [200] * CALLS
+    assert seconds < 15
+    for line in lines:
+        line.close()
+    assert ehr.sign(door).status == 200
+
+
+def test_a_slow_client_does_not_keep_it_from_stopping(cluster: Cluster, ehr: Ehr) -> None:
+    """With half a request under way that never ends, it still ends within 15 s."""
+    instance = cluster.instances[0]
+    line = ehr.line(instance.port, tls=False)
+    line.sock.sendall(b"POST /cds-services/order-sign-crd HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+    time.sleep(0.2)
+    seconds = instance.stop()
+    instance.start()
+    line.close()
+    assert seconds < 15
