@@ -29,8 +29,9 @@ def file_of(url: str) -> str:
 
 def refused_quickly(ledger: Ledger, seconds: float = 0.05) -> bool:
     """True when an entry is refused at once."""
+    again = entry("again")
     began = time.monotonic()
-    (receipt,) = ledger.record((entry("again"),), soon())
+    (receipt,) = ledger.record((again,), soon())
     return not receipt.recorded and time.monotonic() - began < seconds
 
 
