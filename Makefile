@@ -1,9 +1,10 @@
-# Each target sets up what it needs; only Python 3.11+ and make are asked for (test-fhir-server also wants Java 17 and Maven).
+# Each target sets up what it needs; only Python 3.11+ and make are asked for (test-fhir-server also wants Java 17 and Maven, test-cluster
+# PostgreSQL, Redis and nginx; on Debian both install them as root).
 PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 8080
 
-.PHONY: demo test lint format check bench test-fhir-server docs
+.PHONY: demo test lint format bench test-fhir-server test-cluster docs lock sbom
 
 demo: .venv/ready
 	$(BIN)/cds-service demo --port $(PORT)
@@ -31,6 +32,9 @@ bench: .venv/ready-test
 
 test-fhir-server: .venv/ready-test
 	tests/fhir_server/run.sh
+
+test-cluster: .venv/ready-test
+	tests/cluster/run.sh
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed") if sys.version_info < (3, 11) else None'

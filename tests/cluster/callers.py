@@ -118,10 +118,10 @@ class Ehr:
         line.close()
         return answer
 
-    def get(self, port: int, path: str) -> int:
+    def get(self, port: int, path: str, tls: bool = True) -> int:
         """The status of a page; 0 where there was no answer."""
         try:
-            line = self.line(port)
+            line = self.line(port, tls)
             line.request("GET", path)
             status = line.getresponse().status
             line.close()
