@@ -49,6 +49,7 @@ class Knowledge(Struct, frozen=True):
 
     library: Library
     labs: LabTable
+    codes: CodeIndex
 
 
 def load_knowledge(folder: Path | None = None) -> Knowledge:
@@ -56,7 +57,8 @@ def load_knowledge(folder: Path | None = None) -> Knowledge:
     root = folder or POLICIES
     labs = read_labs(read_systems(root / "value_sets"))
     units = {name: test.unit for name, test in labs.tests.items()}
-    return Knowledge(load_library(root, units), labs)
+    library = load_library(root, units)
+    return Knowledge(library, labs, CodeIndex(library.value_sets, library.systems))
 
 
 def create_app(settings: Settings, knowledge: Knowledge | None = None) -> Flask:
@@ -122,7 +124,7 @@ def build_service(
     own_secret = secrets.token_bytes(32)
     return Service(
         library=library,
-        vocabulary=Vocabulary(CodeIndex(library.value_sets, library.systems), labs, settings.public_url),
+        vocabulary=Vocabulary(knowledge.codes, labs, settings.public_url),
         reader=FhirClient(),
         links=Links(settings.public_url),
         label=settings.payer_label,

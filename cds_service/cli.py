@@ -1,5 +1,6 @@
 """The commands: serve, evaluate, policies check, demo."""
 
+import gc
 import os
 import sys
 from datetime import UTC, date, datetime
@@ -29,6 +30,7 @@ def main() -> None:
 @click.option("--port", default=PORT, show_default=True, type=click.IntRange(1, 65535))
 def serve(host: str, port: int) -> None:
     """Run the service. Settings come from the environment (`CDS_*`)."""
+    gc.disable()  # what is loaded now stays: to look through it again and again would cost most of the start
     settings = _settings(public_url=_public_url(port))
     if settings.auth == "off" and not settings.allow_insecure and not _is_loopback(host):
         _stop("CDS_AUTH: off is only for loopback addresses; set CDS_ALLOW_INSECURE=1 to serve others without tokens")

@@ -20,6 +20,7 @@ def run(settings: Settings, knowledge: Knowledge, host: str, port: int) -> None:
     # What is loaded by now is the same for every worker: kept out of their collectors, its memory stays shared.
     gc.collect()
     gc.freeze()
+    gc.enable()
     serve(lambda: create_app(settings, knowledge), settings, host, port)
 
 
