@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 8080
 
-.PHONY: demo test lint format bench test-fhir-server test-cluster docs lock sbom
+.PHONY: demo test lint format bench bench-quick test-fhir-server test-cluster docs lock sbom
 
 demo: .venv/ready
 	$(BIN)/cds-service demo --port $(PORT)
@@ -27,8 +27,11 @@ docs: .venv/ready-test
 	$(BIN)/python -m docs.generate
 	$(BIN)/python -m docs.conformance
 
-bench: .venv/ready-test
+bench: .venv/ready-test .venv-peers/ready
 	$(BIN)/python -m bench
+
+bench-quick: .venv/ready-test
+	$(BIN)/python -m bench --quick
 
 test-fhir-server: .venv/ready-test
 	tests/fhir_server/run.sh
@@ -46,4 +49,10 @@ test-cluster: .venv/ready-test
 
 .venv/ready-test: .venv/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,postgres,redis]'
+	touch $@
+
+# What the service is measured against, in an environment of its own.
+.venv-peers/ready: Makefile
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check 'healthchain==0.16.1'
 	touch $@
