@@ -196,9 +196,23 @@ class Redis(Part):
         """It does again."""
         self._set_memory(0)
 
+    def connections(self) -> int:
+        """How many clients it has, but for the one that asks."""
+        with redis.Redis(HOST, self.port) as client:
+            return len(client.client_list()) - 1
+
     def _set_memory(self, most: int) -> None:
         with redis.Redis(HOST, self.port) as client:
             client.config_set("maxmemory", most)
+
+
+class FhirServer(Part):
+    """A FHIR server that knows the chart of the story, and answers at once."""
+
+    def __init__(self, folder: Path) -> None:
+        port = free_port()
+        super().__init__("fhir", folder, port, [sys.executable, "-m", "bench.delayed_fhir", str(port)])
+        self.base = f"http://{HOST}:{port}/0"
 
 
 class Instance(Part):
@@ -262,9 +276,10 @@ class Proxy(Part):
 class Cluster:
     """All of it."""
 
-    def __init__(self, folder: Path, clients: list[dict[str, object]]) -> None:
+    def __init__(self, folder: Path, register: Callable[[list[str]], dict[str, object]], frozen_fhir: str) -> None:
+        self.fhir = FhirServer(folder)
         registered = folder / "clients.json"
-        registered.write_text(json.dumps(clients))
+        registered.write_text(json.dumps([register([self.fhir.base, frozen_fhir])]))
         self.postgres, self.redis = Postgres(folder), Redis(folder)
         port = free_port()
         self.public = f"https://{HOST}:{port}"
@@ -280,7 +295,7 @@ class Cluster:
         }
         self.instances = [Instance(f"instance-{name}", folder, self.settings) for name in "ab"]
         self.proxy = Proxy(folder, port, self.instances)
-        self._parts: list[Part] = [self.postgres, self.redis, *self.instances, self.proxy]
+        self._parts: list[Part] = [self.fhir, self.postgres, self.redis, *self.instances, self.proxy]
 
     def start(self) -> None:
         """Starts every part."""
