@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 8080
+LOCK := UV_CUSTOM_COMPILE_COMMAND='make lock' .venv-release/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url
 
 .PHONY: demo test lint format bench bench-quick test-fhir-server test-cluster docs lock sbom
 
@@ -39,6 +40,18 @@ test-fhir-server: .venv/ready-test
 test-cluster: .venv/ready-test
 	tests/cluster/run.sh
 
+# What the image holds, each version with its hashes, for every platform.
+lock: .venv-release/ready
+	$(LOCK) --extra postgres --extra redis pyproject.toml --output-file docker/requirements.lock
+	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' | \
+	$(LOCK) - --output-file docker/build.lock
+
+# The same as a CycloneDX list.
+sbom: .venv-release/ready
+	mkdir -p build
+	.venv-release/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --output-file build/sbom.json docker/requirements.lock
+	@echo build/sbom.json
+
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv .venv
@@ -55,4 +68,10 @@ test-cluster: .venv/ready-test
 .venv-peers/ready: Makefile
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check 'healthchain==0.16.1'
+	touch $@
+
+# Tools that make the lock and the list, apart from what they list.
+.venv-release/ready: Makefile
+	$(PYTHON) -m venv .venv-release
+	.venv-release/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.13,<1' 'cyclonedx-bom>=7.5,<8'
 	touch $@
