@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 8080
 
-.PHONY: demo test lint format check bench test-fhir-server docs
+.PHONY: demo test lint format check bench test-fhir-server test-cql elm docs
 
 demo: .venv/ready
 	$(BIN)/cds-service demo --port $(PORT)
@@ -31,6 +31,18 @@ bench: .venv/ready-test
 
 test-fhir-server: .venv/ready-test
 	tests/fhir_server/run.sh
+
+elm: .venv/ready-test elm/node_modules
+	$(BIN)/python -m elm
+
+test-cql: .venv/ready-test elm/node_modules
+	$(BIN)/python -m pytest tests/cql
+
+# Debian's nodejs and npm are installed where there is no Node and we are root.
+elm/node_modules: elm/package.json
+	command -v npm > /dev/null || (apt-get update -q && apt-get install -qy --no-install-recommends nodejs npm)
+	npm install --prefix elm --no-package-lock --no-audit --no-fund --silent
+	touch $@
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed") if sys.version_info < (3, 11) else None'

@@ -109,6 +109,11 @@ def fhir_endpoint(
         _caller()
         return _fhir(_or_404(forms.code_systems.get(system_id), "code system"))
 
+    @routes.get("/Library/<library_id>")
+    def read_library(library_id: str) -> Response:
+        _caller()
+        return _fhir(_or_404(forms.prefill_library(library_id, _today()), "library"))
+
     def _caller() -> Caller:
         return callers.identify(request.headers.get("Authorization"), request.path)
 

@@ -41,8 +41,18 @@ def capability_statement(public_url: str, version: str, built: datetime, tokens:
         "instantiates": [f"{DTR}/CapabilityStatement/dtr-payer-service"],
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "json"],
-        "rest": [{"mode": "server", "security": security, "resource": [_forms(), _value_sets(), _code_systems()]}],
+        "rest": [
+            {
+                "mode": "server",
+                "security": security,
+                "resource": [_forms(), _value_sets(), *map(_read_only, ("CodeSystem", "Library"))],
+            }
+        ],
     }
+
+
+def _resources() -> list[dict[str, Any]]:
+    return [_forms(), _value_sets(), _read_only("CodeSystem"), _read_only("Library")]
 
 
 def _operation(name: str, definition: str) -> dict[str, Any]:
@@ -79,5 +89,5 @@ def _value_sets() -> dict[str, Any]:
     }
 
 
-def _code_systems() -> dict[str, Any]:
-    return {"type": "CodeSystem", "interaction": [{"code": "read"}]}
+def _read_only(kind: str) -> dict[str, Any]:
+    return {"type": kind, "interaction": [{"code": "read"}]}

@@ -3,9 +3,11 @@
 from datetime import date, timedelta
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Raw, Struct
+from msgspec.json import Encoder
 
 from cds_service.dtr.names import form_url
+from cds_service.dtr.prefill_library import Prefill, prefill
 from cds_service.dtr.questionnaire import questionnaire
 from cds_service.dtr.value_sets import code_system, value_set
 from cds_service.policy.compiled import CompiledPolicy
@@ -15,12 +17,17 @@ from fhir_mappings.labs import LabTable
 Json = dict[str, Any]
 
 
+_ENCODER = Encoder(decimal_format="number")
+
+
 class Form(Struct, frozen=True):
     """One version of one policy's form."""
 
     policy: CompiledPolicy
     url: str
     questionnaire: Json  # never changed
+    filled_in_by: Prefill | None = None
+    packed: tuple[tuple[str, Raw], ...] = ()  # fullUrl and resource of what is the same in every package, written once
 
     @property
     def version(self) -> str:
@@ -55,10 +62,13 @@ class Forms:
 
     def _built(self, versions: list[Form]) -> tuple[Form, ...]:
         ends: list[date | None] = [form.policy.source.version - timedelta(days=1) for form in versions[1:]]
-        return tuple(
-            Form(form.policy, form.url, questionnaire(form.policy, self.labs, self.public_url, end))
-            for form, end in zip(versions, [*ends, None], strict=True)
-        )
+        return tuple(self._form(form, end) for form, end in zip(versions, [*ends, None], strict=True))
+
+    def _form(self, begun: Form, until: date | None) -> Form:
+        own = prefill(begun.policy, self.library, self.labs, self.public_url)
+        form = questionnaire(begun.policy, self.labs, self.public_url, until, own)
+        packed = [(begun.url, form), *([(own.resource["url"], own.resource)] if own is not None else [])]
+        return Form(begun.policy, begun.url, form, own, tuple((url, Raw(_ENCODER.encode(one))) for url, one in packed))
 
     def _code_systems(self) -> list[Json]:
         names = sorted({policy.source.policy for policy in self.library.policies})
@@ -83,6 +93,12 @@ class Forms:
     def at(self, form_id: str, today: date) -> Form | None:
         """The form of an id, or of an id with `|version`."""
         return self.find(f"{self.public_url}/fhir/Questionnaire/{form_id}", today)
+
+    def prefill_library(self, name: str, today: date) -> Json | None:
+        """The Library of an id, or of an id with `|version`."""
+        form_id, _, version = name.partition("|")
+        form = self.at(form_id.removesuffix("-prefill") + (f"|{version}" if version else ""), today)
+        return form.filled_in_by.resource if form is not None and form.filled_in_by is not None else None
 
     def every(self) -> tuple[Form, ...]:
         """Every version of every form, oldest first."""

@@ -194,15 +194,13 @@ def _bundle(
         references = (known.said.order,)
     coverages = tuple(own_reference(coverage) or "" for coverage in request.coverages)
     response = draft_response(form, answers, request.patient, coverages, references, moment, version)
+    questionnaire, *libraries = ({"fullUrl": url, "resource": resource} for url, resource in form.packed)
     return {
         "resourceType": "Bundle",
         "meta": {"profile": [f"{DTR}/StructureDefinition/DTR-QPackageBundle"]},
         "type": "collection",
         "timestamp": moment.isoformat(timespec="seconds"),
-        "entry": [
-            {"fullUrl": form.url, "resource": form.questionnaire},
-            {"fullUrl": f"urn:uuid:{uuid4()}", "resource": response},
-        ],
+        "entry": [questionnaire, {"fullUrl": f"urn:uuid:{uuid4()}", "resource": response}, *libraries],
     }
 
 

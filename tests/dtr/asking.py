@@ -70,7 +70,12 @@ def outcome(response: TestResponse, status: int) -> Json:
 
 
 def packages(found: Json, name: str = "packagebundle") -> list[list[Json]]:
-    """The resources of each Bundle."""
+    """Form and draft of each Bundle."""
+    return [whole[:2] for whole in contents(found, name)]
+
+
+def contents(found: Json, name: str = "packagebundle") -> list[list[Json]]:
+    """Every resource of each Bundle."""
     bundles = [one["resource"] for one in found["parameter"] if one["name"] == name]
     return [[entry["resource"] for entry in bundle["entry"]] for bundle in bundles]
 
