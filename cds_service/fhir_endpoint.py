@@ -11,10 +11,10 @@ from cds_service.callers import Callers
 from cds_service.dtr.capability import capability_statement
 from cds_service.dtr.forms import Form, Forms
 from cds_service.dtr.log_errors import parse_report
+from cds_service.dtr.names import DtrVersion
 from cds_service.dtr.package import Known, Packaging, package
 from cds_service.dtr.refusal import RefusedError
 from cds_service.dtr.request import parse_request
-from cds_service.dtr.response import DtrVersion
 from cds_service.dtr.value_sets import expanded
 from cds_service.settings import Settings
 from cds_service.web import FHIR_JSON, body_of, outcome_response
@@ -54,14 +54,12 @@ def fhir_endpoint(
 
     @routes.get("/Questionnaire/<form_id>")
     def read(form_id: str) -> Response:
-        _caller()
-        return _fhir(_form(form_id).questionnaire)
+        return _fhir(_form(form_id).spoken(_version(_caller())))
 
     @routes.get("/Questionnaire")
     def search() -> Response:
-        _caller()
-        found = _search(forms, _today())
-        return _fhir(_searchset(found, public_url))
+        version = _version(_caller())
+        return _fhir(_searchset(_search(forms, _today()), version, public_url))
 
     @routes.post("/Questionnaire/$questionnaire-package")
     def package_of_type() -> Response:
@@ -117,6 +115,9 @@ def fhir_endpoint(
     def _caller() -> Caller:
         return callers.identify(request.headers.get("Authorization"), request.path)
 
+    def _version(caller: Caller) -> DtrVersion:
+        return "2.0.1" if (caller.dialect or service.default_dialect) == "2.0.1" else "2.2"
+
     def _body() -> Any:
         return decode(body_of(settings.max_body_bytes))
 
@@ -129,8 +130,7 @@ def fhir_endpoint(
     def _package(form_id: str) -> Response:
         caller = _caller()
         own_form = _form(form_id).canonical if form_id else ""
-        old = (caller.dialect or service.default_dialect) == "2.0.1"
-        spoken: DtrVersion = "2.0.1" if old else "2.2"
+        spoken = _version(caller)
         asked = parse_request(_body(), spoken, own_form)
         return _fhir(package(asked, packaging, lambda context: lookup(context, caller), datetime.now(UTC), spoken))
 
@@ -203,19 +203,15 @@ def _search(forms: Forms, today: Any) -> list[Form]:
     return found if status == "active" else []
 
 
-def _searchset(found: list[Form], public_url: str) -> dict[str, Any]:
-    return {
+def _searchset(found: list[Form], version: DtrVersion, public_url: str) -> dict[str, Any]:
+    bundle: dict[str, Any] = {
         "resourceType": "Bundle",
         "type": "searchset",
         "total": len(found),
         "link": [{"relation": "self", "url": f"{public_url}{request.full_path.rstrip('?')}"}],
-        **(
-            {
-                "entry": [
-                    {"fullUrl": form.url, "resource": form.questionnaire, "search": {"mode": "match"}} for form in found
-                ]
-            }
-            if found
-            else {}
-        ),
     }
+    if found:
+        bundle["entry"] = [
+            {"fullUrl": form.url, "resource": form.spoken(version), "search": {"mode": "match"}} for form in found
+        ]
+    return bundle

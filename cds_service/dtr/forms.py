@@ -1,12 +1,13 @@
 """Every form of a library, built once, and found by id, canonical and version."""
 
+from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
 from msgspec import Raw, Struct
 from msgspec.json import Encoder
 
-from cds_service.dtr.names import form_url
+from cds_service.dtr.names import DtrVersion, form_url
 from cds_service.dtr.prefill_library import Prefill, prefill
 from cds_service.dtr.questionnaire import questionnaire
 from cds_service.dtr.value_sets import code_system, value_set
@@ -17,6 +18,7 @@ from fhir_mappings.labs import LabTable
 Json = dict[str, Any]
 
 
+_VERSIONS: tuple[DtrVersion, DtrVersion] = ("2.2", "2.0.1")
 _ENCODER = Encoder(decimal_format="number")
 
 
@@ -26,18 +28,27 @@ class Form(Struct, frozen=True):
     policy: CompiledPolicy
     url: str
     questionnaire: Json  # never changed
+    older: Json = {}  # the same for clients that speak DTR 2.0.1
     filled_in_by: Prefill | None = None
-    packed: tuple[tuple[str, Raw], ...] = ()  # fullUrl and resource of what is the same in every package, written once
+    packed: Mapping[DtrVersion, tuple[Json, ...]] = {}  # entries that are the same in every package, written once
 
     @property
     def version(self) -> str:
         """The version, the policy's own."""
         return self.policy.source.version.isoformat()
 
+    def spoken(self, version: DtrVersion) -> Json:
+        """The Questionnaire for a client that speaks that version of DTR."""
+        return self.older if version == "2.0.1" else self.questionnaire
+
     @property
     def canonical(self) -> str:
         """The canonical of this version."""
         return f"{self.url}|{self.version}"
+
+
+def _entry(resource: Json) -> Json:
+    return {"fullUrl": resource["url"], "resource": Raw(_ENCODER.encode(resource))}
 
 
 class Forms:
@@ -66,9 +77,15 @@ class Forms:
 
     def _form(self, begun: Form, until: date | None) -> Form:
         own = prefill(begun.policy, self.library, self.labs, self.public_url)
-        form = questionnaire(begun.policy, self.labs, self.public_url, until, own)
-        packed = [(begun.url, form), *([(own.resource["url"], own.resource)] if own is not None else [])]
-        return Form(begun.policy, begun.url, form, own, tuple((url, Raw(_ENCODER.encode(one))) for url, one in packed))
+        form, older = (
+            questionnaire(begun.policy, self.labs, self.public_url, until, own, version) for version in _VERSIONS
+        )
+        libraries = [own.resource] if own is not None else []
+        packed = {
+            version: tuple(_entry(resource) for resource in (one, *libraries))
+            for version, one in zip(_VERSIONS, (form, older), strict=True)
+        }
+        return Form(begun.policy, begun.url, form, older, own, packed)
 
     def _code_systems(self) -> list[Json]:
         names = sorted({policy.source.policy for policy in self.library.policies})

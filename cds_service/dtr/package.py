@@ -8,11 +8,11 @@ from uuid import uuid4
 from msgspec import Struct
 
 from cds_service.dtr.forms import Form, Forms
-from cds_service.dtr.names import DTR
+from cds_service.dtr.names import DTR, DtrVersion
 from cds_service.dtr.prefill import known_answers
 from cds_service.dtr.refusal import RefusedError
 from cds_service.dtr.request import PackageRequest
-from cds_service.dtr.response import DtrVersion, draft_response
+from cds_service.dtr.response import draft_response
 from cds_service.policy.determination import Determination
 from cds_service.policy.facts import Diagnosis, Facts
 from cds_service.policy.reasons import Outcome
@@ -68,7 +68,7 @@ def package(
     known = _known(request, lookup, issues)
     record = _record(request)
     wanted = _wanted(request, packaging, known, record, moment.date(), issues)
-    if not wanted and any(issue.severity == "warning" for issue in issues):
+    if not wanted and issues and all(issue.severity == "warning" for issue in issues):
         first = issues[0]
         raise RefusedError(first.status, first.code, "; ".join(dict.fromkeys(issue.text for issue in issues)))
     if request.changed_since is not None and request.changed_since >= packaging.built:
@@ -194,7 +194,7 @@ def _bundle(
         references = (known.said.order,)
     coverages = tuple(own_reference(coverage) or "" for coverage in request.coverages)
     response = draft_response(form, answers, request.patient, coverages, references, moment, version)
-    questionnaire, *libraries = ({"fullUrl": url, "resource": resource} for url, resource in form.packed)
+    questionnaire, *libraries = form.packed[version]
     return {
         "resourceType": "Bundle",
         "meta": {"profile": [f"{DTR}/StructureDefinition/DTR-QPackageBundle"]},

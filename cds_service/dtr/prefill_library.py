@@ -23,6 +23,12 @@ Json = dict[str, Any]
 
 _COMPILED_FOR = "https://plan.example"  # stands for the address of the service, which is known when it runs
 
+_LOGIC = {
+    "system": "http://terminology.hl7.org/CodeSystem/library-type",
+    "code": "logic-library",
+    "display": "Logic Library",  # fixed by the SDC profile, display and all
+}
+
 
 class Prefill(Struct, frozen=True):
     """What a form's items are filled in by."""
@@ -81,7 +87,7 @@ def prefill(policy: CompiledPolicy, library: Library, labs: LabTable, public_url
         "title": f"{source.name}: what is filled in from the chart",
         "status": "active",
         "experimental": False,
-        "type": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/library-type", "code": "logic-library"}]},
+        "type": {"coding": [_LOGIC]},
         "date": source.version.isoformat(),
         "description": f"Population of the form of {source.policy} for {source.name}, item by item.",
         "jurisdiction": [{"coding": [{"system": "urn:iso:std:iso:3166", "code": "US"}]}],

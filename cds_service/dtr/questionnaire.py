@@ -9,7 +9,7 @@ from datetime import date
 from html import escape
 from typing import Any
 
-from cds_service.dtr.names import CORE, DTR, SDC, STANDARD_FORM, UCUM, coding, form_url
+from cds_service.dtr.names import CORE, DTR, SDC, STANDARD_FORM, UCUM, DtrVersion, coding, form_url
 from cds_service.dtr.prefill_library import Prefill
 from cds_service.policy.compiled import CompiledPolicy
 from cds_service.policy.policy import Criterion, Policy, Question, ShownWhen
@@ -32,8 +32,12 @@ def questionnaire(
     public_url: str,
     until: date | None = None,
     prefill: Prefill | None = None,
+    version: DtrVersion = "2.2",
 ) -> Json:
-    """The form of this policy version. `until` is the last day before the next version, where there is one."""
+    """The form of this policy version, for a client that speaks that version of DTR.
+
+    `until` is the last day before the next version of the policy, where there is one.
+    """
     source = policy.source
     period = {"start": source.version.isoformat(), **({"end": until.isoformat()} if until is not None else {})}
     return {
@@ -41,7 +45,7 @@ def questionnaire(
         "id": source.questionnaire,
         "meta": {"profile": [STANDARD_FORM]},
         "text": _narrative(source),
-        "extension": [*map(_launch_context, _LAUNCHED_WITH), *_about(prefill)],
+        "extension": [*map(_launch_context, _LAUNCHED_WITH), *_about(prefill, version)],
         "url": form_url(source, public_url),
         "version": source.version.isoformat(),
         "name": "".join(part.capitalize() for part in source.questionnaire.split("-")),
@@ -53,7 +57,7 @@ def questionnaire(
         "description": f"What the plan asks for under {source.policy} where the chart does not show it.",
         "jurisdiction": [{"coding": [{"system": "urn:iso:std:iso:3166", "code": "US"}]}],
         "effectivePeriod": period,
-        "item": list(_groups(source, labs, prefill, public_url)),
+        "item": list(_groups(source, labs, prefill, public_url, version)),
     }
 
 
@@ -95,15 +99,18 @@ def _launch_context(found: tuple[str, str, str, str]) -> Json:
     }
 
 
-def _about(prefill: Prefill | None) -> Iterator[Json]:
+def _about(prefill: Prefill | None, version: DtrVersion) -> Iterator[Json]:
     """Whom the form asks, that each order has its own response, and what fills it in (DTR spec-87)."""
-    yield {"url": f"{DTR}/StructureDefinition/questionnaireAudience", "valueCode": "clinical"}
-    yield {"url": f"{DTR}/StructureDefinition/request-specific", "valueBoolean": True}
+    if version != "2.0.1":  # which has neither
+        yield {"url": f"{DTR}/StructureDefinition/questionnaireAudience", "valueCode": "clinical"}
+        yield {"url": f"{DTR}/StructureDefinition/request-specific", "valueBoolean": True}
     if prefill is not None:
         yield {"url": f"{CORE}/cqf-library", "valueCanonical": prefill.canonical}
 
 
-def _groups(policy: Policy, labs: LabTable, prefill: Prefill | None, public_url: str) -> Iterator[Json]:
+def _groups(
+    policy: Policy, labs: LabTable, prefill: Prefill | None, public_url: str, version: DtrVersion
+) -> Iterator[Json]:
     by_id = {question.id: question for question in policy.questions}
     for criterion, questions in groups(policy):
         quoted = {
@@ -117,7 +124,7 @@ def _groups(policy: Policy, labs: LabTable, prefill: Prefill | None, public_url:
             "prefix": criterion.id,
             "text": criterion.label,
             "type": "group",
-            "item": [quoted, *(_item(q, policy, by_id, labs, prefill, public_url) for q in questions)],
+            "item": [quoted, *(_item(q, policy, by_id, labs, prefill, public_url, version) for q in questions)],
         }
 
 
@@ -128,9 +135,10 @@ def _item(
     labs: LabTable,
     prefill: Prefill | None,
     public_url: str,
+    version: DtrVersion,
 ) -> Json:
     item: Json = {"linkId": question.id}
-    extensions = [*_limits(question), *_filled_in(question, prefill)]
+    extensions = [*_limits(question), *_filled_in(question, prefill, version)]
     if extensions:
         item["extension"] = extensions
     if question.loinc:
@@ -169,17 +177,23 @@ def _limits(question: Question) -> Iterator[Json]:
             yield {"url": f"{CORE}/{name}Value", "valueInteger": limit}
 
 
-def _filled_in(question: Question, prefill: Prefill | None) -> Iterator[Json]:
-    """The statement that answers the item, by name (DTR spec-86), and the same as ELM (spec-96)."""
+def _filled_in(question: Question, prefill: Prefill | None, version: DtrVersion) -> Iterator[Json]:
+    """The statement that answers the item: by name with the same as ELM (DTR 2.2 spec-86, spec-96), or as CQL."""
     statement = prefill.statements.get(question.id) if prefill is not None else None
-    if statement is not None:
-        elm = f'{{"type":"ExpressionRef","name":"{statement}"}}'
+    if prefill is None or statement is None:
+        return
+    library = prefill.resource["name"]
+    said: Json
+    if version == "2.0.1":
+        said = {"language": "text/cql", "expression": f'"{library}".{statement}'}
+    else:
+        elm = f'{{"type":"ExpressionRef","name":"{statement}","libraryName":"{library}"}}'
         also = {
             "url": f"{DTR}/StructureDefinition/alternativeExpression",
             "valueExpression": {"language": "application/elm+json", "expression": elm},
         }
-        named = {"extension": [also], "language": "text/cql-identifier", "expression": statement}
-        yield {"url": f"{SDC}/sdc-questionnaire-initialExpression", "valueExpression": named}
+        said = {"extension": [also], "language": "text/cql-identifier", "expression": statement}
+    yield {"url": f"{SDC}/sdc-questionnaire-initialExpression", "valueExpression": said}
 
 
 def _loinc(code: str, labs: LabTable) -> Json:

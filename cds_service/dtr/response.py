@@ -3,13 +3,11 @@
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
 from cds_service.dtr.forms import Form
-from cds_service.dtr.names import DTR
+from cds_service.dtr.names import DTR, DtrVersion
 from fhir_mappings.references import Json, children
-
-DtrVersion = Literal["2.2", "2.0.1"]
 
 _PROFILES = f"{DTR}/StructureDefinition"
 _PURPOSES = "http://hl7.org/fhir/us/davinci-crd/CodeSystem/temp"

@@ -171,6 +171,17 @@ def test_a_context_that_asks_for_nothing_says_so(endpoint: Endpoint, service: Se
     assert issues(answered) == [("information", "informational")]
 
 
+def test_a_context_that_asks_for_nothing_says_so_even_of_an_order_that_cannot_be_read(
+    endpoint: Endpoint, service: Service
+) -> None:
+    """The answer that is known stands beside the warning; nothing failed."""
+    found = known(service, STORY)
+    client = endpoint(replace(found, said=replace(found.said, outcome=Outcome.CRITERIA_MET)))
+    order = order_of(STORY, medicationCodeableConcept=None, medicationReference={"reference": "Medication/elsewhere"})
+    body = parameters(("coverage", coverage_of(STORY)), ("order", order), ("context", CONTEXT))
+    assert issues(answer(post(client, body))) == [("information", "informational"), ("warning", "business-rule")]
+
+
 def test_an_unknown_context_beside_an_order_is_a_warning(forms: FlaskClient) -> None:
     """The order still gets its form."""
     found = answer(post(forms, asked_for(STORY, context="ca-unknown")))

@@ -75,7 +75,8 @@ def test_every_item_that_is_filled_in_names_a_statement_of_the_library(service: 
                 (also,) = said["extension"]
                 assert also["url"] == ALTERNATIVE
                 reference = json.loads(also["valueExpression"]["expression"])
-                assert reference == {"type": "ExpressionRef", "name": said["expression"]}
+                own = filled.resource["name"]
+                assert reference == {"type": "ExpressionRef", "name": said["expression"], "libraryName": own}
                 named[link] = said["expression"]
     assert named == filled.statements
     assert set(named.values()) <= statements
