@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cds_service import openapi
+from cds_service.assertions import known_by
 from cds_service.callers import callers_of
 from cds_service.fhir_endpoint import fhir_endpoint
 from cds_service.ledger.ledger import Ledger
@@ -74,7 +75,7 @@ def create_app(settings: Settings) -> Flask:
     interface = openapi.document(settings.public_url, settings.auth == "required", version("drug-coverage-cds"))
     app.register_blueprint(operations_blueprint(callers, metrics, ledger, interface))
     app.register_blueprint(pages_blueprint(service))
-    app.register_blueprint(fhir_endpoint(service, settings, callers))
+    app.register_blueprint(fhir_endpoint(service, settings, callers, known_by(ledger)))
     app.register_blueprint(smart_blueprint(desk_of(service, settings, kept), settings))
     allow_origins(app, settings.cors_origins)
     return app

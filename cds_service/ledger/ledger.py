@@ -17,6 +17,7 @@ from cds_service.ledger.access import Access
 from cds_service.ledger.database import Database, Durability, Limits
 from cds_service.ledger.errors import LedgerError, LedgerSettingError, NewerSchemaError
 from cds_service.ledger.feedback import FeedbackItem
+from cds_service.ledger.lookup import Reader
 from cds_service.ledger.migrate import migrate
 from cds_service.ledger.pending import State
 from cds_service.ledger.sealing import parse_keys
@@ -56,6 +57,7 @@ class Ledger:
         self._log = log
         self._store = LedgerStore(self.seal, service_version, clock, retention_days)
         self._writer = Writer(self.database, self._store, self._notice)
+        self.reader = Reader(self.database, self.seal, self.ready)
         self._provisional = secrets.token_bytes(32)
 
     def prepare(self) -> bool:

@@ -112,4 +112,5 @@ def known(service: Service, story: Story | str) -> Known:
     needs = needs_of([policy], asked)
     record = collect(needs, asked, service.vocabulary)
     facts = facts_for(policy, chart_of(record, told.order, needs, asked, service.vocabulary), service.vocabulary.labs)
-    return Known(determine(policy, facts), facts)
+    said = determine(policy, facts)
+    return Known(policy.source.policy, policy.source.drug, policy.source.version, said.outcome, facts)
