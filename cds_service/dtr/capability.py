@@ -22,8 +22,17 @@ def capability_statement(public_url: str, version: str, built: datetime, tokens:
             ]
         }
         security = {
+            "extension": [
+                {
+                    "url": "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris",
+                    "extension": [{"url": "token", "valueUri": f"{public_url}/fhir/token"}],
+                }
+            ],
             "service": [service],
-            "description": "Every call but this one carries the signed token of a registered client.",
+            "description": (
+                "Every call but this one carries an access token (SMART Backend Services), "
+                "or the signed token of a registered CDS client."
+            ),
         }
     return {
         "resourceType": "CapabilityStatement",

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from hashlib import blake2b
 from typing import Any
 
 from cds_service.ledger.access import Access
@@ -108,6 +109,11 @@ class Ledger:
         """The key of assertion ids, the same from every instance; one of this process until the database is reached."""
         keys = self._store.keys
         return keys.assertions if keys is not None else self._provisional
+
+    def shared_key(self, purpose: str) -> bytes | None:
+        """A key for that purpose, the same from every instance; None until the database is reached."""
+        keys = self._store.keys
+        return blake2b(purpose.encode(), key=keys.assertions, digest_size=32).digest() if keys is not None else None
 
     def access(self, who: str) -> Access:
         """What an operator may do, each use of it written down under this name."""
