@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from datetime import date, timedelta
+from functools import cached_property
 from typing import Any
 
 from msgspec import Raw, Struct
 from msgspec.json import Encoder
 
+from cds_service.dtr.conditions import Conditions, conditions_of
 from cds_service.dtr.names import DtrVersion, form_url
 from cds_service.dtr.prefill_library import Prefill, prefill
 from cds_service.dtr.questionnaire import questionnaire
@@ -22,7 +24,7 @@ _VERSIONS: tuple[DtrVersion, DtrVersion] = ("2.2", "2.0.1")
 _ENCODER = Encoder(decimal_format="number")
 
 
-class Form(Struct, frozen=True):
+class Form(Struct, frozen=True, dict=True):
     """One version of one policy's form."""
 
     policy: CompiledPolicy
@@ -36,6 +38,18 @@ class Form(Struct, frozen=True):
     def version(self) -> str:
         """The version, the policy's own."""
         return self.policy.source.version.isoformat()
+
+    @cached_property
+    def items(self) -> Mapping[str, Json]:
+        """The items that can be answered, by linkId, in the form's order."""
+        items = (item for group in self.questionnaire["item"] for item in group["item"])
+        return {item["linkId"]: item for item in items if item["type"] != "display"}
+
+    @cached_property
+    def conditions(self) -> Mapping[str, Conditions]:
+        """The conditions of those that are not always shown."""
+        found = ((link_id, conditions_of(item)) for link_id, item in self.items.items())
+        return {link_id: conditions for link_id, conditions in found if conditions is not None}
 
     def spoken(self, version: DtrVersion) -> Json:
         """The Questionnaire for a client that speaks that version of DTR."""

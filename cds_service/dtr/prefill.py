@@ -37,7 +37,7 @@ def known_answers(
         if facts is None:
             continue
         stated = facts.answers.get(question.id)
-        if stated is not None and not _is_of_a_result(question, policy):
+        if stated is not None and question.id not in policy.of_results:
             value = _stated(policy, question, stated.value, public_url)
             if value is not None:
                 filled[question.id] = value
@@ -67,13 +67,6 @@ def _said(policy: CompiledPolicy, question: Question, answer: str, public_url: s
     if question.type == "boolean":
         return {"valueBoolean": answer == "yes"}
     return {"valueCoding": coding(policy.source, question, answer, public_url)}
-
-
-def _is_of_a_result(question: Question, policy: CompiledPolicy) -> bool:
-    if question.test or question.words:
-        return True
-    group = ".".join(question.id.split(".")[:2])
-    return any(other.id == group and (other.test or other.words) for other in policy.source.questions)
 
 
 def _stated(policy: CompiledPolicy, question: Question, value: object, public_url: str) -> Json | None:
@@ -114,7 +107,7 @@ def _from_results(
         yield question.id, {"valueCoding": coding(policy.source, question, answer, public_url)}
     else:
         below = f"{question.id}.below"
-        if answer.get("comparator") == "<" and any(other.id == below for other in policy.source.questions):
+        if answer.get("comparator") == "<" and below in policy.questions:
             yield below, {"valueBoolean": True}
             answer = {name: value for name, value in answer.items() if name != "comparator"}
         yield question.id, {"valueQuantity": answer}

@@ -6,16 +6,23 @@ from concurrent.futures import TimeoutError as TookTooLongError
 from datetime import date
 
 from msgspec import Struct
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from cds_service.ledger.database import READS, Database
+from cds_service.ledger.database import Database
 from cds_service.ledger.kept_facts import KeptFactsError, decode_facts
 from cds_service.ledger.schema import decision
 from cds_service.ledger.sealing import Seal, SealedError
 from cds_service.policy.facts import Facts
 
 _AT_ONCE = 8
+_READ = ("id", "policy", "drug", "policy_version", "outcome", "inputs")
+_WANTED = (
+    select(*(decision.c[name] for name in _READ))
+    .where(decision.c.assertion_id == bindparam("assertion"), decision.c.caller == bindparam("caller"))
+    .order_by(decision.c.id.desc())
+    .limit(1)
+)
 
 
 class LedgerAwayError(Exception):
@@ -44,28 +51,15 @@ class Reader:
         if not self._ready():
             raise LedgerAwayError
         try:
+            if self._database.is_sqlite:  # whose readers wait for nobody
+                return self._read(assertion_id, caller)
             return self._threads.submit(self._read, assertion_id, caller).result(self._database.limits.patience_s)
         except (TookTooLongError, SQLAlchemyError, OSError, RuntimeError):
             raise LedgerAwayError from None
 
     def _read(self, assertion_id: str, caller: str) -> Answered | None:
-        wanted = (
-            select(
-                decision.c.id,
-                decision.c.policy,
-                decision.c.drug,
-                decision.c.policy_version,
-                decision.c.outcome,
-                decision.c.inputs,
-            )
-            .where(decision.c.assertion_id == assertion_id, decision.c.caller == caller)
-            .order_by(decision.c.id.desc())
-            .limit(1)
-        )
-        with self._database.connect() as connection:
-            connection.execution_options(**{READS: True})
-            with connection.begin():
-                row = connection.execute(wanted).one_or_none()
+        with self._database.connect_to_read() as connection, connection.begin():
+            row = connection.execute(_WANTED, {"assertion": assertion_id, "caller": caller}).one_or_none()
         if row is None:
             return None
         facts = self._opened(row.id, row.inputs)
