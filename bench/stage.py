@@ -6,6 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 
+from cryptography.fernet import Fernet
+
 from bench.bodies import PUBLIC_URL, Template, full_prefetch
 from bench.calls import Connection, Side, in_turns
 from bench.processes import HOST, Process, free_port
@@ -61,12 +63,21 @@ class Stage:
     @cached_property
     def service(self) -> Process:
         """The service with its defaults, without client tokens."""
+        return self._service("service")
+
+    @cached_property
+    def keeping(self) -> Process:
+        """The same, keeping what it judged from, so that a form can be filled in from it."""
+        return self._service("keeping", CDS_LEDGER_KEYS=Fernet.generate_key().decode())
+
+    def _service(self, folder: str, **more: str) -> Process:
         port = free_port()
         settings = {
             "CDS_AUTH": "off",
-            "CDS_DATA_DIR": str(self.folder / "service"),
+            "CDS_DATA_DIR": str(self.folder / folder),
             "CDS_PUBLIC_URL": PUBLIC_URL,
             "CDS_FHIR_SERVERS": ",".join(self.fhir_base(delay) for delay in (0, DELAY_MS)),
+            **more,
         }
         command = ["-c", "from cds_service.cli import main; main()", "serve", "--port", str(port)]
         return self._start(Process("the service", command, port, settings))
