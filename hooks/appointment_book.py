@@ -59,4 +59,5 @@ HOOK = Hook(
     read,
     documentation=True,
     numbers=True,
+    again="book again",
 )

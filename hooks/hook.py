@@ -47,6 +47,7 @@ class Hook(Struct, frozen=True):
     read: Callable[[dict[str, Any], bytes], Context]  # the context and the whole body; raises Refusal
     documentation: bool  # may ask for clinical documentation: primary hooks only (CRD hook-19)
     numbers: bool  # may issue an authorization number
+    again: str  # what the user does for the plan to look again, "sign again"
 
     @property
     def service_id(self) -> str:

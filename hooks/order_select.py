@@ -33,4 +33,5 @@ HOOK = Hook(
     read,
     documentation=False,
     numbers=False,
+    again="sign the order",
 )

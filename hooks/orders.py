@@ -11,7 +11,7 @@ from fhir_mappings.queries import Query
 from fhir_mappings.record import Record
 from fhir_mappings.references import child, own_reference, word
 from fhir_mappings.servers import Server
-from hooks.bundles import ORDER_TYPES, DraftOrder
+from hooks.bundles import ORDER_TYPES, DraftOrder, is_patient, patient_member
 from hooks.call import Call
 from hooks.refusals import Refusal
 from hooks.service import Moment, Service
@@ -79,8 +79,7 @@ def _sent(call: Call) -> Iterable[dict[str, Any]]:
 
 
 def _as_draft(resource: dict[str, Any], call: Call) -> DraftOrder:
-    subject = child(resource, "subject").get("reference")
-    if not isinstance(subject, str) or not f"/{subject}".endswith(f"/Patient/{call.patient_id}"):
+    if not is_patient(child(resource, patient_member(resource)).get("reference"), call.patient_id):
         raise Refusal(400, "value", "an order that the call names is for another patient than context.patientId")
     return DraftOrder(own_reference(resource) or "", resource, encode(resource))
 

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from fhir_mappings.references import child, children, word
+from fhir_mappings.references import child, children, relative, word
 from hooks.bundles import DraftOrder
 from hooks.coverage_information import URL, Assertion, Dialect, to_extension
 from hooks.wire import encode
@@ -13,20 +13,23 @@ from hooks.wire import encode
 _NOT_IN_2_0_1 = frozenset({"Appointment", "VisionPrescription"})  # contexts that the extension got with 2.1
 
 
-def update(draft: DraftOrder, assertion: Assertion | None, label: str, dialect: Dialect) -> dict[str, Any] | None:
+def update(
+    draft: DraftOrder, assertion: Assertion | None, label: str, dialect: Dialect, base: str
+) -> dict[str, Any] | None:
     """The action that puts this assertion in place of an earlier one about the same Coverage.
 
     None where there is nothing to point at, where the dialect has no place for it, and where the order already carries
     this assertion with all of its parts (CRD resp-35): a later hook adds the form or the number to what an earlier one
-    said by the same id, and an earlier one asked again takes nothing away.
+    said by the same id, and an earlier one asked again takes nothing away. `base` is the FHIR server's: a client may
+    have written our relative reference out.
     """
     if assertion is None or (dialect == "2.0.1" and word(draft.resource, "resourceType") in _NOT_IN_2_0_1):
         return None
     said = to_extension(assertion, dialect)
     found_there = draft.resource.get("extension")
     extensions = found_there if isinstance(found_there, list) else []
-    kept = [found for found in extensions if not _is_about(found, assertion.coverage)]
-    earlier = [found for found in extensions if _is_about(found, assertion.coverage)]
+    kept = [found for found in extensions if not _is_about(found, assertion.coverage, base)]
+    earlier = [found for found in extensions if _is_about(found, assertion.coverage, base)]
     if any(_carries(found, assertion.assertion_id) and _parts(found) >= _parts(said) for found in earlier):
         return None
     members = msgspec.json.decode(draft.raw, type=dict[str, Raw])
@@ -37,13 +40,14 @@ def update(draft: DraftOrder, assertion: Assertion | None, label: str, dialect: 
     return {"type": "update", "description": f"{label}: {assertion.reasons[0].text}", "resource": members}
 
 
-def _is_about(extension: Any, coverage: str) -> bool:
+def _is_about(extension: Any, coverage: str, base: str) -> bool:
     """True for a coverage-information of ours or another's about this very Coverage, which the new one replaces."""
     return (
         isinstance(extension, dict)
         and extension.get("url") == URL
         and any(
-            part.get("url") == "coverage" and child(part, "valueReference").get("reference") == coverage
+            part.get("url") == "coverage"
+            and relative(child(part, "valueReference").get("reference"), base or None) == coverage
             for part in children(extension, "extension")
         )
     )

@@ -407,7 +407,7 @@ def test_hostile_notes_of_the_call_stay_text(service: Service) -> None:
     """The sentences about the call itself are escaped too: they name resources."""
     told = determination(service, Outcome.CRITERIA_MET, finding("Platelets", Status.MET))
     told = replace(told, notes=("[a](https://evil.example)",))
-    detail = wording.detail(told, ("<b>x</b> https://evil.example",))
+    detail = wording.detail(told, wording.Telling(caveats=("<b>x</b> https://evil.example",)))
     assert {token.type for token in _inline(detail)} <= ALLOWED_INLINE
 
 
