@@ -69,6 +69,7 @@ def create_app(settings: Settings) -> Flask:
     service = replace(build_service(settings, ledger, ledger.assertion_secret), form_app=True, kept_forms=kept.of)
     callers = callers_of(settings, log, metrics)
     app = Flask("cds_service", static_folder=None)
+    app.url_map.merge_slashes = False  # two slashes are another path: a 404, and no redirect with a page
     register_errors(app, log)
     app.register_blueprint(cds_blueprint(service, settings, callers, metrics, ledger))
     interface = openapi.document(settings.public_url, settings.auth == "required", version("drug-coverage-cds"))

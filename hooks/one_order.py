@@ -191,10 +191,16 @@ def _member_key(asking: Asking, judged: Judged) -> str:
     return f"patient {asking.call.fhir_server} {asking.call.patient_id}"
 
 
-def written(
-    asking: Asking, judged: Judged, receipt: Receipt | None
-) -> tuple[list[tuple[str, dict[str, Any]]], dict[str, Any] | None]:
-    """The order's cards by option code, and its update action."""
+class Written(Struct, frozen=True):
+    """What is said of an order."""
+
+    cards: list[tuple[str, dict[str, Any]]]  # option code → card
+    action: dict[str, Any] | None = None  # None: there is nothing new to write on it
+    assertion: Assertion | None = None
+
+
+def written(asking: Asking, judged: Judged, receipt: Receipt | None) -> Written:
+    """The order's cards and its update action."""
     cards = list(judged.cards)
     if receipt is not None and not receipt.recorded:
         cards = [
@@ -204,7 +210,8 @@ def written(
     assertion = _assertion(asking, judged, receipt)
     if assertion is not None and assertion.satisfied_pa_id:
         cards = _authorized(asking, judged, cards, assertion)
-    return cards, update(judged.draft, assertion, judged.label, asking.dialect, asking.call.fhir_server)
+    action = update(judged.draft, assertion, judged.label, asking.dialect, asking.call.fhir_server)
+    return Written(cards, action, assertion)
 
 
 def _authorized(
