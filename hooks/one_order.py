@@ -24,7 +24,7 @@ from hooks.hook import Hook
 from hooks.options import Choices
 from hooks.service import Caller, Service
 from hooks.suggestions import suggestions
-from hooks.updates import update
+from hooks.updates import carries_number, update
 from hooks.wording import Telling
 
 NOT_RECORDED = "The plan could not record this answer; ask again before relying on it."
@@ -99,7 +99,8 @@ def _cards(asking: Asking, judged: Judged, said: Determination) -> list[tuple[st
 
 
 def _guidance(asking: Asking, judged: Judged, said: Determination, number: str = "", until: str = "") -> dict[str, Any]:
-    telling = Telling(asking.hook.again, judged.standing.trouble, caveats(judged.chart), number, until)
+    carried = carries_number(judged.draft.resource, judged.assertion_id)
+    telling = Telling(asking.hook.again, judged.standing.trouble, caveats(judged.chart), carried, number, until)
     return guidance_card(said, asking.service.links, judged.label, asking.dialect, judged.assertion_id, telling)
 
 

@@ -53,6 +53,16 @@ def _is_about(extension: Any, coverage: str, base: str) -> bool:
     )
 
 
+def carries_number(order: dict[str, Any], assertion_id: str) -> bool:
+    """True when the order has an authorization number that was given with this assertion."""
+    return any(
+        _carries(found, assertion_id)
+        and any(part.get("url") == "satisfied-pa-id" for part in children(found, "extension"))
+        for found in children(order, "extension")
+        if found.get("url") == URL
+    )
+
+
 def _carries(extension: dict[str, Any], assertion_id: str) -> bool:
     return any(part.get("valueString") == assertion_id for part in children(extension, "extension"))
 

@@ -13,6 +13,7 @@ from cds_service.policy.reasons import Outcome, Reason, Status
 from fhir_mappings.references import plain
 
 LONGEST = 1000  # characters of one text from a chart
+_OURS = "of the plan's criteria"
 SUMMARY_LIMIT = 139  # CDS Hooks 2.0.1: a summary is shorter than 140 characters
 
 WHY = {
@@ -61,6 +62,7 @@ class Telling(Struct, frozen=True):
     again: str = "sign again"  # what the user does for the plan to look again
     trouble: Trouble | None = None
     caveats: tuple[str, ...] = ()  # sentences about the call itself
+    carried: bool = False  # the order carries its authorization number from an earlier answer
     number: str = ""  # of the authorization that was issued
     until: str = ""  # its last day
 
@@ -86,11 +88,11 @@ def summary(said: Determination, telling: Telling = PLAIN) -> str:
         case Outcome.CRITERIA_MET:
             text = f"{name}the chart meets all of the plan's criteria"
         case Outcome.CRITERIA_NOT_MET:
-            text = f"{name}the chart does not meet {_counted(failed, 'of the plan’s criteria')}"
+            text = f"{name}the chart does not meet {_counted(failed, _OURS)}"
             text = _with_sentences(text, failed)
         case Outcome.DOCUMENTATION_MISSING:
             verb = "is" if len(open_ones) == 1 else "are"
-            text = _with_labels(f"{name}{_counted(open_ones, 'of the plan’s criteria')} {verb} still open", open_ones)
+            text = _with_labels(f"{name}{_counted(open_ones, _OURS)} {verb} still open", open_ones)
         case Outcome.UNDETERMINED:
             text = f"{name}no answer yet, part of the chart could not be read"
         case Outcome.NEEDS_REVIEW:
@@ -142,7 +144,8 @@ def detail(said: Determination, telling: Telling = PLAIN) -> str:
         parts.append("**Every criterion**\n\n" + "\n".join([_criterion_line(finding) for finding in said.findings]))
         attach = [f.attach for f in said.findings if f.attach and _answered(f)]
         if attach:
-            parts.append(f"Attach to the request: {'; '.join(dict.fromkeys(attach))}.")
+            do = "Keep, should the plan ask" if telling.number or telling.carried else "Attach to the request"
+            parts.append(f"{do}: {'; '.join(dict.fromkeys(attach))}.")
     policy = said.policy
     parts.append(f"{policy.policy}, version {policy.version.isoformat()}, judged as of {said.day.isoformat()}.")
     return "\n\n".join(parts)
@@ -170,6 +173,8 @@ def _next_step(said: Determination, telling: Telling) -> str:
     match said.outcome:
         case Outcome.CRITERIA_MET if telling.number:
             return f"It is authorized: number {telling.number}, until {telling.until}. No request is needed."
+        case Outcome.CRITERIA_MET if telling.carried:
+            return "Nothing is missing, and the order carries its authorization number. No request is needed."
         case Outcome.CRITERIA_MET:
             return "Nothing is missing. Send the prior authorization request if the patient's contract asks for one."
         case Outcome.CRITERIA_NOT_MET:

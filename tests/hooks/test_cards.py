@@ -67,7 +67,7 @@ def test_a_summary_names_what_is_open_where_there_is_room(service: Service) -> N
     told = determination(
         service, Outcome.DOCUMENTATION_MISSING, finding("Platelets", Status.UNKNOWN, Reason.NOT_RECORDED)
     )
-    assert wording.summary(told) == "Hemgenix: 1 of the plan’s criteria is still open: Platelets"
+    assert wording.summary(told) == "Hemgenix: 1 of the plan's criteria is still open: Platelets"
 
 
 @EVERY_GOVERNED
