@@ -15,7 +15,7 @@ from typing import Any
 from msgspec import Struct
 
 from cds_service.policy.determination import Determination
-from fhir_mappings.chart import chart_of, complete_record, open_record
+from fhir_mappings.chart import chart_of, complete_record, open_record, outline_of
 from fhir_mappings.fhir_dates import parse_date
 from fhir_mappings.needs import needs_of
 from hooks.book import Receipt
@@ -57,14 +57,17 @@ def answered(call: Call, hook: Hook, service: Service, caller: Caller, moment: M
     if server is not None:
         sent.record.add_all(service.kept_forms(server.base, call.patient_id))
     counts = counts_of(sent.record)
-    products = frozenset[str]().union(*(products_of(order.resource, sent.record, service) for order in orders))
-    needs = needs_of(service.library.governing(products, moment.today), asked)
+    products = [products_of(order.resource, sent.record, service) for order in orders]
+    needs = needs_of(service.library.governing(frozenset[str]().union(*products), moment.today), asked)
     complete_record(sent, needs, asked, service.vocabulary, service.reader, server, moment.deadline)
     asking = Asking(call, hook, caller, service, dialect, choices(call.configuration), moment.today)
     judged = []
-    for order in orders:
+    for order, known in zip(orders, products, strict=True):
         day = day_of(order.resource, moment.today)
-        chart = chart_of(sent.record, order.resource, needs, asked, service.vocabulary, day)
+        if known:
+            chart = chart_of(sent.record, order.resource, needs, asked, service.vocabulary, day)
+        else:
+            chart = outline_of(sent.record, order.resource, asked, service.vocabulary, day)
         covered = standing(order, chart, dialect, service.plans, day, moment.deadline)
         judged.append(judge(asking, order, chart, covered))
     receipts = _kept(asking, judged, moment)
