@@ -4,6 +4,7 @@ An appointment that stands on an order is answered on the order (CRD appointment
 alternate-reference extension on it for a MedicationRequest, which R4's `basedOn` cannot name.
 """
 
+import re
 from typing import Any
 
 from fhir_mappings.references import child, children
@@ -12,6 +13,7 @@ from hooks.bundles import DraftOrder, read_bundle
 from hooks.hook import ENCOUNTER, PATIENT, USER, Context, Hook, Member, Subjects
 from hooks.refusals import Refusal
 
+_NAMED = re.compile(r"(?:^|/)([A-Za-z]{1,64}/[A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?\Z")
 ALTERNATE = "http://hl7.org/fhir/StructureDefinition/alternate-reference"
 
 
@@ -46,9 +48,9 @@ def based_on(appointment: DraftOrder) -> tuple[str, ...]:
             if extension.get("url") == ALTERNATE
         ]
         for literal in others or [reference.get("reference")]:
-            name = "/".join(literal.split("/")[-2:]) if isinstance(literal, str) else ""
-            if members.REFERENCE.fullmatch(name):
-                found.append(name)
+            name = _NAMED.search(literal) if isinstance(literal, str) else None
+            if name is not None:
+                found.append(name[1])
     return tuple(found)
 
 

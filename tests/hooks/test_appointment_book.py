@@ -160,6 +160,17 @@ def test_an_odd_based_on_counts_for_nothing(based: object, client: FlaskClient, 
     assert [resource["resourceType"] for resource in updated(found)] == ["Appointment"]
 
 
+@pytest.mark.parametrize(
+    "written",
+    ["MedicationRequest/{}", "MedicationRequest/{}/_history/3", "https://ehr.example/fhir/MedicationRequest/{}"],
+    ids=["relative", "of a version", "absolute"],
+)
+def test_the_order_is_found_however_it_is_named(written: str, client: FlaskClient, ehr: Ehr) -> None:
+    """A version of an order is that order."""
+    based = appointment(basedOn=[{"reference": written.format(DRUG["id"])}])
+    assert [resource["id"] for resource in updated(answer(client, booking(ehr, based)))] == [DRUG["id"]]
+
+
 def test_no_appointments_get_an_empty_answer(client: FlaskClient, ehr: Ehr) -> None:
     """An empty Bundle is a completed evaluation."""
     assert answer(client, booking(ehr)) == NOTHING
