@@ -99,7 +99,10 @@ def _cards(asking: Asking, judged: Judged, said: Determination) -> list[tuple[st
 
 
 def _guidance(asking: Asking, judged: Judged, said: Determination, number: str = "", until: str = "") -> dict[str, Any]:
-    carried = carries_number(judged.draft.resource, judged.assertion_id)
+    months = said.policy.authorization.months
+    carried = asking.service.issues_numbers and carries_number(
+        judged.draft.resource, judged.assertion_id, asking.today, months
+    )
     telling = Telling(asking.hook.again, judged.standing.trouble, caveats(judged.chart), carried, number, until)
     return guidance_card(said, asking.service.links, judged.label, asking.dialect, judged.assertion_id, telling)
 

@@ -1,10 +1,13 @@
 """The update action: the order as it came in, byte for byte, with what is said of it added."""
 
+from datetime import date
 from typing import Any
 
 import msgspec
 from msgspec import Raw
 
+from cds_service.policy.dates import months_after
+from fhir_mappings.fhir_dates import parse_date
 from fhir_mappings.references import child, children, relative, word
 from hooks.bundles import DraftOrder
 from hooks.coverage_information import URL, Assertion, Dialect, to_extension
@@ -53,14 +56,20 @@ def _is_about(extension: Any, coverage: str, base: str) -> bool:
     )
 
 
-def carries_number(order: dict[str, Any], assertion_id: str) -> bool:
-    """True when the order has an authorization number that was given with this assertion."""
-    return any(
-        _carries(found, assertion_id)
-        and any(part.get("url") == "satisfied-pa-id" for part in children(found, "extension"))
-        for found in children(order, "extension")
-        if found.get("url") == URL
-    )
+def carries_number(order: dict[str, Any], assertion_id: str, today: date, months: int) -> bool:
+    """True when the order has an authorization number that was given with this assertion and is still good.
+
+    2.0.1 writes no last day: there it is `months` after the day of the assertion.
+    """
+    for found in children(order, "extension"):
+        if found.get("url") != URL or not _carries(found, assertion_id):
+            continue
+        parts = {word(part, "url"): part for part in children(found, "extension")}
+        last, since = (parse_date(parts.get(name, {}).get("valueDate")) for name in ("expiry-date", "date"))
+        until = last.first if last is not None else months_after(since.first, months) if since is not None else today
+        if "satisfied-pa-id" in parts and today < until:
+            return True
+    return False
 
 
 def _carries(extension: dict[str, Any], assertion_id: str) -> bool:

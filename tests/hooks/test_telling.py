@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from calling import answer, hook_call, select_context, visit_context, with_orders
 from flask.testing import FlaskClient
-from signing import BY_ID, Ehr, Json, bundle, guidance, order_of, said_of
+from signing import BY_ID, Ehr, Json, bundle, guidance, order_of, said_of, updated
 
 from cds_service.app import create_app
 from cds_service.settings import Settings
@@ -101,3 +101,39 @@ def test_one_missing_test_is_one(ehr: Ehr) -> None:
     cards = ehr.sign("demo-one-day-late")["cards"]
     (card,) = [card for card in cards if card["source"]["topic"]["code"] == "clinical-reminder"]
     assert card["detail"] == "For Hemgenix the plan still needs: Platelet count. It can be ordered with one click."
+
+
+@pytest.mark.parametrize("dialect", ["2.2", "2.0.1"])
+@pytest.mark.parametrize(
+    ("changed", "carried"),
+    [
+        ({}, True),
+        ({"expiry-date": {"valueDate": "2026-11-24"}, "date": {"valueDate": "2026-05-24"}}, False),
+        ({"expiry-date": {"valueDate": "soon"}, "date": {"valueDate": "then"}}, False),
+        ({"coverage-assertion-id": {"valueString": "ca-of-another-answer"}}, False),
+        ({"satisfied-pa-id": None}, False),
+    ],
+    ids=["as given", "past", "no dates", "another assertion", "no number"],
+)
+def test_a_number_on_the_order_counts_while_it_is_good(
+    changed: Json, carried: bool, dialect: str, speaking: Spoken, ehr: Ehr
+) -> None:
+    """At hooks that give none: only what was given with this very answer keeps the prescriber from a request."""
+    service = speaking(authorization="issue", default_dialect=dialect)
+    (order,) = updated(Ehr(service, {}).answer(ehr.call(MET)))
+    (extension,) = order["extension"]
+    parts = {part["url"]: part for part in extension["extension"]}
+    for name, value in changed.items():
+        if name in parts:
+            extension["extension"].remove(parts[name])
+            extension["extension"] += [{"url": name, **value}] if value else []
+    order["status"] = "active"
+    found = answer(service, hook_call("encounter-start", visit_context(MET), with_orders(ehr, MET, order)))
+    assert ("No request is needed" in guidance(found)["detail"]) is carried
+
+
+def test_a_number_that_this_service_does_not_give_is_no_reason_not_to_ask(client: FlaskClient, ehr: Ehr) -> None:
+    """Where numbers are not issued, what an order carries is not ours."""
+    (order,) = updated(ehr.sign(MET))
+    order["extension"][0]["extension"].append({"url": "satisfied-pa-id", "valueString": "PA-1"})
+    assert "Send the prior authorization request" in guidance(ehr.sign(MET, order))["detail"]
