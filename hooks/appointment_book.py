@@ -13,7 +13,9 @@ from hooks.bundles import DraftOrder, read_bundle
 from hooks.hook import ENCOUNTER, PATIENT, USER, Context, Hook, Member, Subjects
 from hooks.refusals import Refusal
 
-_NAMED = re.compile(r"(?:^|/)([A-Za-z]{1,64}/[A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?\Z")
+_NAMED = re.compile(  # relative, or at some server; a version of an order is that order
+    r"((?:https?://[^\s/?#]+(?:/[^\s/?#]+)*/)?[A-Za-z]{1,64}/[A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?"
+)
 ALTERNATE = "http://hl7.org/fhir/StructureDefinition/alternate-reference"
 
 
@@ -39,7 +41,7 @@ def _check_patient(appointment: DraftOrder, patient_id: str) -> None:
 
 
 def based_on(appointment: DraftOrder) -> tuple[str, ...]:
-    """`Type/id` of the orders that the appointment stands on."""
+    """The orders that the appointment stands on: `Type/id`, or their URL."""
     found = []
     for reference in children(appointment.resource, "basedOn"):
         others = [
@@ -48,7 +50,7 @@ def based_on(appointment: DraftOrder) -> tuple[str, ...]:
             if extension.get("url") == ALTERNATE
         ]
         for literal in others or [reference.get("reference")]:
-            name = _NAMED.search(literal) if isinstance(literal, str) else None
+            name = _NAMED.fullmatch(literal) if isinstance(literal, str) else None
             if name is not None:
                 found.append(name[1])
     return tuple(found)

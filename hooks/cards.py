@@ -71,7 +71,8 @@ def missing_tests_card(
 def unread_order_card(order: str, label: str, dialect: Dialect) -> dict[str, Any]:
     """That an order of the call could not be read."""
     summary = "One of the orders could not be read, so the plan has not judged it"
-    detail = f"{order} was neither sent nor could it be read from the chart. Ask again before relying on it."
+    name = wording.escaped(order)
+    detail = f"{name} was neither sent nor could it be read from the chart. Ask again before relying on it."
     return unjudged_card(order, summary, detail, label, dialect)
 
 

@@ -24,7 +24,7 @@ class Subjects(Struct, frozen=True):
 
     drafts: tuple[DraftOrder, ...] = ()  # every resource of the call's Bundle
     answered: tuple[DraftOrder, ...] = ()  # those of them that are asked about
-    named: tuple[str, ...] = ()  # orders that are asked about and have to be read, `MedicationRequest/x`
+    named: tuple[str, ...] = ()  # orders that are asked about and have to be read: `MedicationRequest/x`, or a URL
     open_orders: bool = False  # the patient's open orders are asked about
     performer: str = ""  # whom the orders go to
 
