@@ -500,3 +500,12 @@ def test_what_a_client_wrote_out_is_still_about_the_same_coverage(tail: str, ehr
     order["extension"][0]["extension"].pop()
     (again,) = updated(ehr.sign(MET, order, fhirServer=BASE))
     assert len(again["extension"]) == 1
+
+
+def test_of_a_chart_no_more_is_read_than_an_ungoverned_order_needs(ehr: Ehr, serving: Serving) -> None:
+    """The coverage and its payer; no criterion asks for anything else."""
+    story = BY_ID["demo-other-drug"]
+    with serving(ehr.store(story)) as server:
+        found = ehr.sign(story, sent="none", fhirServer=BASE)
+    assert said_of(found)["covered"] == ["conditional"]
+    assert {path.partition("?")[0].partition("/")[0] for path in server.asked} == {"Coverage", "Organization"}
