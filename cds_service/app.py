@@ -112,16 +112,20 @@ def build_service(settings: Settings, book: Book | None = None, secret: Callable
     knowledge = load_knowledge(settings.policies_dir)
     library, labs = knowledge.library, knowledge.labs
     tests = sorted({test for policy in library.policies for test in policy.tests})
+    codes = CodeIndex(library.value_sets, library.systems)
+    billed = frozenset[str]().union(*(policy.billed for policy in library.policies))
     own_secret = secrets.token_bytes(32)
     return Service(
         library=library,
-        vocabulary=Vocabulary(CodeIndex(library.value_sets, library.systems), labs, settings.public_url),
+        vocabulary=Vocabulary(codes, labs, settings.public_url),
         reader=FhirClient(),
         links=Links(settings.public_url),
         label=settings.payer_label,
         hcpcs=library.systems.systems["hcpcs"][0],
         orderables=_orderables(labs, tests, library.systems),
-        templates=templates(EVERYTHING, [token for test in tests for token in labs.tokens(test)]),
+        templates=templates(
+            EVERYTHING, [token for test in tests for token in labs.tokens(test)], codes.bare_codes(billed)
+        ),
         default_dialect=settings.default_dialect,
         secret=secret or (lambda: own_secret),
         plans=Plans(

@@ -236,6 +236,8 @@ def _caveats(chart: Chart) -> tuple[str, ...]:
 
 
 _ENTRIES = {
+    "ChargeItem": "bills",
+    "Claim": "bills",
     "Condition": "problem list",
     "Coverage": "coverage",
     "DiagnosticReport": "reports",

@@ -33,6 +33,7 @@ from cds_service.policy.said import (
 )
 from cds_service.policy.truth import Truth, negation
 
+_BILLED = frozenset({How.BILLED})
 Earlier = MutableMapping[str | int, Said]
 YesNo = Literal["yes", "no"]
 SHOWN = 4  # facts of one kind that are shown as evidence, newest first
@@ -221,15 +222,21 @@ class TreatmentWith(Struct, frozen=True, forbid_unknown_fields=True):
                 and (self.active is None or treatment.active is (self.active == "yes"))
             ]
         if not found:
-            return _absent("treatments", facts)
+            return NOT_RETRIEVED if self._missed(facts) else NOT_RECORDED
         if self.days_at_least is None:
             return Said(MET, None, _newest_first(found))
         days = {treatment.date.first for treatment in found if treatment.date is not None and treatment.date.exact}
         remark = f"{len(days)} days with a recorded administration; what was given elsewhere is not in this record"
         if len(days) >= self.days_at_least:
             return Said(MET, None, _newest_first(found), remarks=(remark,))
-        reason = Reason.NOT_RETRIEVED if "treatments" in facts.unread else Reason.NOT_RECORDED
+        reason = Reason.NOT_RETRIEVED if self._missed(facts) else Reason.NOT_RECORDED
         return Said(UNKNOWN, reason, _newest_first(found)[:1], remarks=(remark,))
+
+    def _missed(self, facts: Facts) -> bool:
+        """True when a source of what is asked for could not be read. Bills are a source of their own."""
+        if "bills" in facts.unread and How.BILLED in self.how:
+            return True
+        return "treatments" in facts.unread and self.how != _BILLED
 
 
 class ClinicianOf(Struct, frozen=True, forbid_unknown_fields=True):

@@ -126,6 +126,7 @@ class How(StrEnum):
     STATED = "stated"  # MedicationStatement
     DISPENSED = "dispensed"
     ORDERED = "ordered"  # MedicationRequest: proves neither infusion nor prophylaxis
+    BILLED = "billed"  # ChargeItem, Claim: that it was charged for
 
 
 class Treatment(Struct, frozen=True):
@@ -219,7 +220,7 @@ class Facts(Struct, frozen=True):
     """Everything that one determination may look at.
 
     `unread` names the sources that could not be read (in whole or in part): `patient`, `coverage`, `diagnoses`,
-    `treatments`, `clinicians`, `notes`, `answers`, `order`, and `result/<test>` for each test.
+    `treatments`, `bills`, `clinicians`, `notes`, `answers`, `order`, and `result/<test>` for each test.
     """
 
     day: date  # evaluation date
