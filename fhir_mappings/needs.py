@@ -9,6 +9,7 @@ from cds_service.policy.dates import months_before
 from cds_service.policy.facts import NO_NAMES, Facts, Names, Result
 from fhir_mappings.answered import answered_results, in_the_words_of
 from fhir_mappings.chart import Asked, Chart, Needs, Wanted
+from fhir_mappings.infancy import with_infancy
 from fhir_mappings.labs import LabTable
 
 # Everything that some criterion can be judged by; all of it is read in one parallel round.
@@ -77,5 +78,6 @@ def facts_for(policy: CompiledPolicy, chart: Chart, labs: LabTable) -> Facts:
         for result in answered:
             merged[result.test] = (*merged.get(result.test, ()), result)
         results = merged
+    results = with_infancy(results, facts.person.birth if facts.person is not None else None, labs)
     unread = facts.unread | chart.broken.keys() if chart.broken else facts.unread
     return replace(facts, answers=answers, results=results, unread=unread)
