@@ -256,14 +256,22 @@ class ClinicianOf(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NoteThat(Struct, frozen=True, forbid_unknown_fields=True):
-    """A sentence in a note or report that `says` it (or `denies` it), by statement sets."""
+    """A sentence in a note or report that `says` it (or `denies` it), by statement sets.
+
+    With `within_months` one that is older, or has no date that says so, is passed over.
+    """
 
     says: Names
     denies: Names = NO_NAMES
+    within_months: int | None = None
 
     def say(self, facts: Facts, earlier: Earlier) -> Said:
-        for_it = [note for note in facts.notes if not note.sets.isdisjoint(self.says)]
-        against = [note for note in facts.notes if not note.sets.isdisjoint(self.denies)]
+        notes = facts.notes
+        if self.within_months is not None:
+            first = months_before(facts.day, self.within_months)
+            notes = tuple([note for note in notes if note.date is not None and first <= note.date.first])
+        for_it = [note for note in notes if not note.sets.isdisjoint(self.says)]
+        against = [note for note in notes if not note.sets.isdisjoint(self.denies)]
         if for_it and against:
             return unknown(Reason.REVIEW, _newest_first(for_it + against))
         if for_it or against:

@@ -179,7 +179,8 @@ def test_every_number_of_an_answer_is_tried_at_its_limit_and_beside_it(policy: C
 @EVERY_POLICY
 def test_every_window_has_its_last_day_and_the_day_before(policy: CompiledPolicy) -> None:
     """A window that is a day too long or too short fails some case."""
-    windows = {(s.test, s.within_months) for s in policy.statements if getattr(s, "within_months", None)}
+    asked = [s for s in policy.statements if isinstance(s, ResultOf | ValueOf)]
+    windows = {(s.test, s.within_months) for s in asked if s.within_months is not None}
     for test, months in sorted(windows):
         days = {
             (result.date.first - months_before(facts.day, months)).days
@@ -188,6 +189,20 @@ def test_every_window_has_its_last_day_and_the_day_before(policy: CompiledPolicy
             if result.date is not None and result.date.exact
         }
         assert {0, -1} <= days, f"{test}: {months} months"
+
+
+@EVERY_POLICY
+def test_every_window_of_a_note_has_its_last_day_and_the_day_before(policy: CompiledPolicy) -> None:
+    """As for results."""
+    for statement in policy.statements:
+        if isinstance(statement, NoteThat) and statement.within_months is not None:
+            days = {
+                (note.date.first - months_before(facts.day, statement.within_months)).days
+                for _, facts, _ in tried(policy)
+                for note in facts.notes
+                if note.date is not None and note.sets & statement.says
+            }
+            assert {0, -1} <= days
 
 
 @EVERY_POLICY
