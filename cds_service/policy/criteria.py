@@ -89,12 +89,19 @@ class DiagnosisOf(Struct, frozen=True, forbid_unknown_fields=True):
         sets = self.of
         found = [diagnosis for diagnosis in facts.diagnoses if not sets.isdisjoint(diagnosis.sets)]
         if found and self.active is not None:
-            found = [diagnosis for diagnosis in found if diagnosis.active is (self.active == "yes")]
+            found = [
+                diagnosis
+                for diagnosis in found
+                if diagnosis.active is (self.active == "yes") or diagnosis.certainty is Certainty.UNREADABLE
+            ]
         if not found:
             return _absent("diagnoses", facts)
         counting = [diagnosis for diagnosis in found if diagnosis.certainty == self.certainty]
         if counting:
             return Said(MET, None, _newest_first(counting))
+        unreadable = [diagnosis for diagnosis in found if diagnosis.certainty is Certainty.UNREADABLE]
+        if unreadable:
+            return unknown(Reason.NOT_RETRIEVED, _newest_first(unreadable))
         unsure = [diagnosis for diagnosis in found if diagnosis.certainty is Certainty.UNCONFIRMED]
         if unsure and self.certainty == "confirmed":
             return unknown(Reason.INCONCLUSIVE, _newest_first(unsure))

@@ -106,6 +106,7 @@ class Certainty(StrEnum):
     CONFIRMED = "confirmed"
     UNCONFIRMED = "unconfirmed"  # unconfirmed, provisional, differential
     REFUTED = "refuted"
+    UNREADABLE = "unreadable"  # a status that cannot be read: it may say any of these, or that it is over
 
 
 class Diagnosis(Struct, frozen=True):
