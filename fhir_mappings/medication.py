@@ -182,9 +182,10 @@ def _medication_readable(medication: Json) -> bool:
     )
 
 
-def is_regular(order: Json) -> bool | None:
-    """True for a schedule, False for as needed, None when the order says neither."""
-    said = [_dosage_regular(dosage) for dosage in children(order, "dosageInstruction")]
+def is_regular(resource: Json) -> bool | None:
+    """True for a schedule, False for as needed, None when an order or a statement says neither."""
+    dosages = (*children(resource, "dosageInstruction"), *children(resource, "dosage"))
+    said = [_dosage_regular(dosage) for dosage in dosages]
     if any(said):  # a schedule with an extra dose as needed is a schedule
         return True
     return False if False in said else None
@@ -241,7 +242,7 @@ def _read_treatment(resource: Json, kind: _Kind, record: Record, codes: CodeInde
         span,
         own_reference(resource) or word(resource, "resourceType"),
         f"{name} {kind.verb} on {written}" if written else f"{name} {kind.verb}, no date",
-        is_regular(resource) if is_order else None,
+        is_regular(resource) if kind.how in (How.ORDERED, How.STATED) else None,
         said.doubtful or _is_doubtful(resource, name),
     )
 

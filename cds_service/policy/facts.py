@@ -96,6 +96,9 @@ RESULT_FLAGS = frozenset(
         "detection-limit",  # the number is the assay's limit of detection
         "total-antibody",  # measures total antibody, not neutralisation
         "newborn",
+        "vitamin-k",  # taken under a vitamin K antagonist, or without enough vitamin K
+        "other-method",  # measured on another scale than the policy's
+        "titre",  # a titre without a word: only the laboratory knows its cut-off
     }
 )
 

@@ -206,3 +206,18 @@ def test_other_drugs_are_no_facts() -> None:
         of_patient("MedicationStatement", "m1", status="active", medicationCodeableConcept={"text": "aspirin"})
     )
     assert (read_treatments(held, CODES), held.broken) == ((), {})
+
+
+@pytest.mark.parametrize(
+    ("dosage", "regular"),
+    [
+        ({"text": "once weekly for prophylaxis"}, True),
+        ({"timing": {"repeat": {"frequency": 1, "period": 1, "periodUnit": "wk"}}}, True),
+        ({"text": "as needed for bleeding"}, False),
+        ({"text": "4000 units"}, None),
+    ],
+)
+def test_a_statement_has_a_schedule_too(dosage: dict[str, object], regular: bool | None) -> None:
+    """It tells how the drug is taken."""
+    (found,) = treatments(given("MedicationStatement", "active", dosage=[dosage]))
+    assert (found.how, found.regular) == (How.STATED, regular)
