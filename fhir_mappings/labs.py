@@ -161,6 +161,7 @@ class FlagRule(Struct, frozen=True, forbid_unknown_fields=True):
     match: tuple[str, ...]
     exclude: tuple[str, ...] = ()
     tests: tuple[str, ...] = ()  # empty for every test
+    says: str = ""  # what a card says of it behind the result
 
 
 class LabFile(Struct, frozen=True, forbid_unknown_fields=True):

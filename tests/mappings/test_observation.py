@@ -634,3 +634,29 @@ def test_a_member_of_the_wrong_shape_never_raises(member: str, junk: Any) -> Non
     for code, members in ((PLATELETS, PLT), (HBSAG, answer(POSITIVE)), (CD4, {"valueString": "400 /uL"})):
         resource = observation(code, **members) | {member: junk}
         assert all(isinstance(result, Result) for result in read_observation(resource, LABS))
+
+
+@pytest.mark.parametrize(
+    ("code", "members", "words"),
+    [
+        (
+            PLATELETS,
+            {"valueQuantity": quantity(45, "10*9/L"), "note": [{"text": "Clumps seen"}]},
+            "platelet clumping reported",
+        ),
+        (FIX, {"valueQuantity": quantity(1, "%"), "note": [{"text": "cord blood"}]}, "of a newborn"),
+        (
+            HBSAG,
+            {"valueString": "Negative", "interpretation": interpretation("POS")},
+            "flagged the other way by the laboratory",
+        ),
+        (
+            {"text": "MR elastography liver stiffness"},
+            {"valueQuantity": quantity(4, "kPa")},
+            "by magnetic resonance, on another scale than FibroScan's",
+        ),
+    ],
+)
+def test_a_result_that_a_person_must_judge_says_why(code: Any, members: dict[str, Any], words: str) -> None:
+    """Behind its value and date."""
+    assert read(code, **members).display.endswith(f", {words}")
