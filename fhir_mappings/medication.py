@@ -106,6 +106,14 @@ _AS_NEEDED = _Phrases(
     ("needed", "prn", "p.r.n", "demand"),
     re.compile(r"\bas[ -]needed\b|\bprn\b|\bp\.r\.n\b|\bif needed\b|\bwhen needed\b|\bon[ -]demand\b", re.I),
 )
+# A procedure that names a drug and gives none.
+_TALK = _Phrases(
+    ("consult", "counsel", "educat", "evaluat", "eligib", "screening", "assess", "referral", "discuss", "planning"),
+    re.compile(
+        r"\bconsult|\bcounsel|\beducati|\bevaluati|\beligib|\bscreening\b|\bassess|\breferral\b|\bdiscuss|\bplanning\b",
+        re.I,
+    ),
+)
 _SCHEDULED = re.compile(
     r"\bprophyla|\bevery \w+|\b(?:once|twice|\w+ times) (?:a|per|each) (?:day|week|month)\b|\b(?:bi-?)?weekly\b"
     r"|\bdaily\b|\bmonthly\b|\bq\s?\d+\s?(?:h|d|w)",
@@ -218,6 +226,8 @@ def _read_treatment(resource: Json, kind: _Kind, record: Record, codes: CodeInde
     is_procedure = kind.verb == "done"
     if is_procedure:
         concept = child(resource, "code")
+        if _TALK.found_in(label(concept)):
+            return None
         sets = codes.names(concept, "product")
         known = sets != NO_NAMES or "code" not in resource or readable(concept)
     else:

@@ -141,3 +141,27 @@ def test_a_code_without_words_counts_at_every_depth_of_its_hierarchy(code: str, 
 def test_fibrosis_without_a_stage_suggests_advanced_disease(text: str, suggests: bool) -> None:
     """A low stage does not."""
     assert ("cond.liver_review" in INDEX.names({"text": text}, "condition")) is suggests
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("No inhibitor history.", "statement.no_factor_ix_inhibitor_history"),
+        ("No known FIX inhibitor history.", "statement.no_factor_ix_inhibitor_history"),
+        ("No prior inhibitor hx.", "statement.no_factor_viii_inhibitor_history"),
+        ("No known bleeding disorder other than hemophilia B.", "statement.no_other_coagulation_disorder"),
+        ("No coagulation disorders other than severe hemophilia A", "statement.no_other_coagulation_disorder"),
+    ],
+)
+def test_a_plain_denial_is_understood(text: str, name: str) -> None:
+    """As notes write it."""
+    assert name in INDEX.names_of_text(text, "statement")
+
+
+@pytest.mark.parametrize(
+    "text", ["No bleeding disorder other than VWD", "No ACE inhibitor history", "No bleeding disorder"]
+)
+def test_a_denial_of_something_else_is_not_taken_for_it(text: str) -> None:
+    """It names another thing."""
+    denials = {"statement.no_other_coagulation_disorder", "statement.no_factor_ix_inhibitor_history"}
+    assert not denials & INDEX.names_of_text(text, "statement")
