@@ -35,6 +35,7 @@ from cds_service.policy.truth import Truth, negation
 
 _BILLED = frozenset({How.BILLED})
 Earlier = MutableMapping[str | int, Said]
+_SETTLED = "Whether the unconfirmed diagnosis is confirmed or ruled out"
 YesNo = Literal["yes", "no"]
 SHOWN = 4  # facts of one kind that are shown as evidence, newest first
 
@@ -104,7 +105,7 @@ class DiagnosisOf(Struct, frozen=True, forbid_unknown_fields=True):
             return unknown(Reason.NOT_RETRIEVED, _newest_first(unreadable))
         unsure = [diagnosis for diagnosis in found if diagnosis.certainty is Certainty.UNCONFIRMED]
         if unsure and self.certainty == "confirmed":
-            return unknown(Reason.INCONCLUSIVE, _newest_first(unsure))
+            return unknown(Reason.INCONCLUSIVE, _newest_first(unsure), (_SETTLED,))
         return _absent("diagnoses", facts)
 
 

@@ -299,3 +299,9 @@ def test_a_dose_is_checked_per_kilogram_in_all_or_by_vials(
     order = type(NO_ORDER)("o", frozenset(), "a drug", 0, (Dose(exactly(Decimal(amount)), unit, per_kg, amount),))
     weighed = (number(weight),) if weight else ()
     assert heard(DOSE, of_test(*weighed, order=order)) is expected
+
+
+def test_an_unconfirmed_diagnosis_says_what_would_settle_it() -> None:
+    """Not the criterion's own name."""
+    said = says({"diagnosis": {"of": ["cond.x"]}}, facts(diagnoses=(diagnosis("cond.x", Certainty.UNCONFIRMED),)))
+    assert said.needed == ("Whether the unconfirmed diagnosis is confirmed or ruled out",)
