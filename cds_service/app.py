@@ -73,6 +73,7 @@ def create_app(settings: Settings, knowledge: Knowledge | None = None) -> Flask:
     )
     callers = callers_of(settings, log, metrics)
     app = Flask("cds_service", static_folder=None)
+    app.url_map.merge_slashes = False  # two slashes are another path: a 404, and no redirect with a page
     register_errors(app, log)
     app.register_blueprint(cds_blueprint(service, settings, callers, metrics, ledger))
     interface = openapi.document(settings.public_url, settings.auth == "required", version("drug-coverage-cds"))
