@@ -122,6 +122,7 @@ def build_service(
     knowledge = knowledge or load_knowledge(settings.policies_dir)
     library, labs = knowledge.library, knowledge.labs
     tests = sorted({test for policy in library.policies for test in policy.tests})
+    billed = frozenset[str]().union(*(policy.billed for policy in library.policies))
     own_secret = secrets.token_bytes(32)
     return Service(
         library=library,
@@ -131,7 +132,9 @@ def build_service(
         label=settings.payer_label,
         hcpcs=library.systems.systems["hcpcs"][0],
         orderables=_orderables(labs, tests, library.systems),
-        templates=templates(EVERYTHING, [token for test in tests for token in labs.tokens(test)]),
+        templates=templates(
+            EVERYTHING, [token for test in tests for token in labs.tokens(test)], knowledge.codes.bare_codes(billed)
+        ),
         default_dialect=settings.default_dialect,
         secret=secret or (lambda: own_secret),
         plans=Plans(

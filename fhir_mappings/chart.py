@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from cds_service.policy.dates import day_span
 from cds_service.policy.facts import NO_NAMES, Facts, Result
+from fhir_mappings.bills import read_bills
 from fhir_mappings.codes import CodeIndex
 from fhir_mappings.condition import read_conditions, read_reasons
 from fhir_mappings.coverage import CoverageChoice, choose_coverage
@@ -123,7 +124,7 @@ def chart_of(
     person = read_patient(record)
     results = _results(record, needs, vocabulary.labs)
     diagnoses = read_conditions(record, codes) + read_reasons(order, read.reference, record, codes)
-    treatments = read_treatments(record, codes)
+    treatments = read_treatments(record, codes) + read_bills(record, codes, on)
     clinicians = tuple(read_clinicians(record, order, users(asked), codes, day_span(on)))
     notes = read_notes(record, codes)
     unread = frozenset(record.unread | ({"order"} if unread_product(order, record) else NO_NAMES))

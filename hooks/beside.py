@@ -36,6 +36,8 @@ def caveats(chart: Chart) -> tuple[str, ...]:
 
 
 _ENTRIES = {
+    "ChargeItem": "bills",
+    "Claim": "bills",
     "Condition": "problem list",
     "Coverage": "coverage",
     "DiagnosticReport": "reports",

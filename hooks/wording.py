@@ -98,7 +98,7 @@ def summary(said: Determination, telling: Telling = PLAIN) -> str:
         case Outcome.NEEDS_REVIEW:
             text = _with_labels(f"{name}the plan has to review {_counted(open_ones, 'point')}", open_ones)
         case Outcome.POLICY_NOT_APPLICABLE:
-            text = f"{name}this drug policy does not apply to the patient's plan ({said.line})"
+            text = f"{name}this drug policy does not apply to the patient's plan: {said.line}"
     return text if len(text) <= SUMMARY_LIMIT else text[: SUMMARY_LIMIT - 1].rstrip() + "…"
 
 
@@ -165,7 +165,7 @@ def _answer(said: Determination) -> str:
         case Outcome.NEEDS_REVIEW:
             return f"The plan has to review the request for {name}."
         case Outcome.POLICY_NOT_APPLICABLE:
-            return f"The plan's policy for {name} does not apply to this line of business ({said.line})."
+            return f"The plan's policy for {name} does not apply to this line of business: {said.line}."
 
 
 def _next_step(said: Determination, telling: Telling) -> str:
@@ -193,8 +193,11 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+_ANY_ANSWER = "A result or a statement that settles what is in the chart"
+
+
 def _missing_line(finding: Finding) -> str:
-    needed = "; ".join(_sentence(text) for text in finding.needed) or finding.label
+    needed = "; ".join(_sentence(text) for text in finding.needed) or _ANY_ANSWER
     why = f" ({WHY[finding.reason]})" if finding.reason is not None else ""
     line = f"- **{finding.label}**{why}. Needed: {needed}."
     if finding.evidence:
