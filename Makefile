@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 8080
 
-.PHONY: demo test lint format check bench test-fhir-server test-cql elm docs
+.PHONY: demo test lint format bench bench-quick test-fhir-server test-cql elm docs
 
 demo: .venv/ready
 	$(BIN)/cds-service demo --port $(PORT)
@@ -26,8 +26,11 @@ docs: .venv/ready-test
 	$(BIN)/python -m docs.generate
 	$(BIN)/python -m docs.conformance
 
-bench: .venv/ready-test
+bench: .venv/ready-test .venv-peers/ready
 	$(BIN)/python -m bench
+
+bench-quick: .venv/ready-test
+	$(BIN)/python -m bench --quick
 
 test-fhir-server: .venv/ready-test
 	tests/fhir_server/run.sh
@@ -54,4 +57,10 @@ elm/node_modules: elm/package.json
 
 .venv/ready-test: .venv/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,postgres,redis]'
+	touch $@
+
+# What the service is measured against, in an environment of its own.
+.venv-peers/ready: Makefile
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check 'healthchain==0.16.1'
 	touch $@

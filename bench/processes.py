@@ -5,6 +5,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import TracebackType
@@ -24,11 +26,18 @@ def free_port() -> int:
 class Process:
     """One server under way, until the `with` block ends."""
 
-    def __init__(self, name: str, command: list[str], port: int, settings: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: list[str],
+        port: int,
+        settings: dict[str, str] | None = None,
+        python: str = sys.executable,
+    ) -> None:
         self.name, self.port = name, port
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("CDS_")}
         self._running = subprocess.Popen(  # noqa: S603 - our own commands
-            [sys.executable, *command],
+            [python, *command],
             env={**inherited, **(settings or {})},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -54,6 +63,24 @@ class Process:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop()
+
+    @classmethod
+    @contextmanager
+    def begun(cls, name: str, command: list[str], port: int, settings: dict[str, str]) -> Iterator["Process"]:
+        """The server as it starts: nothing is waited for."""
+        process = cls(name, command, port, settings)
+        try:
+            yield process
+        finally:
+            process._stop()
+
+    def memory_mb(self) -> float:
+        """Megabytes of memory that the tree of processes has, what they share counted once (PSS)."""
+        found = 0
+        for pid in _tree(self._running.pid):
+            rows = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            found += sum(int(row.split()[1]) for row in rows if row.startswith("Pss:"))
+        return found / 1024
 
     def cpu(self) -> float:
         """Seconds of CPU time that the process and those below it have used."""

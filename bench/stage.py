@@ -58,12 +58,12 @@ class Stage:
     def fhir(self) -> Process:
         """The late FHIR server."""
         port = free_port()
-        return self._start(Process("the FHIR server", ["-m", "bench.delayed_fhir", str(port)], port))
+        return self.start(Process("the FHIR server", ["-m", "bench.delayed_fhir", str(port)], port))
 
     @cached_property
     def service(self) -> Process:
         """The service with its defaults, without client tokens."""
-        return self._service("service")
+        return self._service("usual")
 
     @cached_property
     def keeping(self) -> Process:
@@ -72,23 +72,24 @@ class Stage:
 
     def _service(self, folder: str, **more: str) -> Process:
         port = free_port()
-        settings = {
-            "CDS_AUTH": "off",
-            "CDS_DATA_DIR": str(self.folder / folder),
-            "CDS_PUBLIC_URL": PUBLIC_URL,
-            "CDS_FHIR_SERVERS": ",".join(self.fhir_base(delay) for delay in (0, DELAY_MS)),
-            **more,
-        }
+        command, port, settings = self.service_command(port, folder)
+        settings["CDS_FHIR_SERVERS"] = ",".join(self.fhir_base(delay) for delay in (0, DELAY_MS))
+        return self.start(Process(f"the {folder} service", command, port, {**settings, **more}))
+
+    def service_command(self, port: int, name: str) -> tuple[list[str], int, dict[str, str]]:
+        """Command, port and settings of a service with its defaults, whose data lie in a folder of that name."""
         command = ["-c", "from cds_service.cli import main; main()", "serve", "--port", str(port)]
-        return self._start(Process("the service", command, port, settings))
+        folder = str(self.folder / name)
+        return command, port, {"CDS_AUTH": "off", "CDS_DATA_DIR": folder, "CDS_PUBLIC_URL": PUBLIC_URL}
 
     @cached_property
     def floor(self) -> Process:
         """The floor."""
         port = free_port()
-        return self._start(Process("the floor", ["-m", "bench.floor", str(port), str(self.folder / "floor")], port))
+        return self.start(Process("the floor", ["-m", "bench.floor", str(port), str(self.folder / "floor")], port))
 
-    def _start(self, process: Process) -> Process:
+    def start(self, process: Process) -> Process:
+        """The process, under way until the stage ends."""
         return self._running.enter_context(process)
 
     def against_floor(self, size: str) -> tuple[Side, Side]:

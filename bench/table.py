@@ -15,7 +15,7 @@ class Row(Struct, frozen=True):
 
     goal: str
     what: str
-    unit: str  # "×" or "µs"
+    unit: str  # "×", "µs", "ms", "s" or "MB"
     values: tuple[float, ...]  # one for each round; shown as least, median, greatest
     aim: float | None = None  # None where the row is shown beside a goal and is none itself
     bound: float | None = None  # above it a quick run fails: a good deal worse than noise makes it
@@ -49,7 +49,7 @@ def table(rows: Iterable[Row]) -> str:
 
 
 def _shown(value: float, unit: str) -> str:
-    return f"{value:.2f}" if unit == "×" else f"{value:.0f}" if value >= 20 else f"{value:.1f}"
+    return f"{value:.2f}" if unit in ("×", "s") else f"{value:.0f}" if value >= 20 else f"{value:.1f}"
 
 
 def write(text: str, path: Path = DOCUMENT) -> None:

@@ -52,6 +52,7 @@ class Knowledge(Struct, frozen=True):
 
     library: Library
     labs: LabTable
+    codes: CodeIndex
 
 
 def load_knowledge(folder: Path | None = None) -> Knowledge:
@@ -59,19 +60,23 @@ def load_knowledge(folder: Path | None = None) -> Knowledge:
     root = folder or POLICIES
     labs = read_labs(read_systems(root / "value_sets"))
     units = {name: test.unit for name, test in labs.tests.items()}
-    return Knowledge(load_library(root, units), labs)
+    library = load_library(root, units)
+    return Knowledge(library, labs, CodeIndex(library.value_sets, library.systems))
 
 
-def create_app(settings: Settings) -> Flask:
-    """The service as a WSGI application, its ledger writing. Raises PolicyFileError."""
+def create_app(settings: Settings, knowledge: Knowledge | None = None) -> Flask:
+    """The service as a WSGI application, its ledger writing; `knowledge` where it is loaded. Raises PolicyFileError."""
     configure_logs()
     log, metrics = service_log(), Metrics()
     ledger = open_ledger(settings, log)
     ledger.start(settings.deadline_s)
     kept = KeptForms(settings.data_dir, settings.ledger_keys.get_secret_value())
-    service = replace(build_service(settings, ledger, ledger.assertion_secret), form_app=True, kept_forms=kept.of)
+    service = replace(
+        build_service(settings, ledger, ledger.assertion_secret, knowledge), form_app=True, kept_forms=kept.of
+    )
     callers = callers_of(settings, log, metrics)
     app = Flask("cds_service", static_folder=None)
+    app.url_map.merge_slashes = False  # two slashes are another path: a 404, and no redirect with a page
     register_errors(app, log)
     app.register_blueprint(cds_blueprint(service, settings, callers, metrics, ledger))
     interface = openapi.document(settings.public_url, settings.auth == "required", version("drug-coverage-cds"))
@@ -113,21 +118,29 @@ def open_ledger(settings: Settings, log: Any) -> Ledger:
     )
 
 
-def build_service(settings: Settings, book: Book | None = None, secret: Callable[[], bytes] | None = None) -> Service:
+def build_service(
+    settings: Settings,
+    book: Book | None = None,
+    secret: Callable[[], bytes] | None = None,
+    knowledge: Knowledge | None = None,
+) -> Service:
     """What every call is answered with. Without a book nothing is kept, and assertion ids are of this process."""
-    knowledge = load_knowledge(settings.policies_dir)
+    knowledge = knowledge or load_knowledge(settings.policies_dir)
     library, labs = knowledge.library, knowledge.labs
     tests = sorted({test for policy in library.policies for test in policy.tests})
+    billed = frozenset[str]().union(*(policy.billed for policy in library.policies))
     own_secret = secrets.token_bytes(32)
     return Service(
         library=library,
-        vocabulary=Vocabulary(CodeIndex(library.value_sets, library.systems), labs, settings.public_url),
+        vocabulary=Vocabulary(knowledge.codes, labs, settings.public_url),
         reader=FhirClient(),
         links=Links(settings.public_url),
         label=settings.payer_label,
         hcpcs=library.systems.systems["hcpcs"][0],
         orderables=_orderables(labs, tests, library.systems),
-        templates=templates(EVERYTHING, [token for test in tests for token in labs.tokens(test)]),
+        templates=templates(
+            EVERYTHING, [token for test in tests for token in labs.tokens(test)], knowledge.codes.bare_codes(billed)
+        ),
         default_dialect=settings.default_dialect,
         secret=secret or (lambda: own_secret),
         plans=Plans(

@@ -1,17 +1,21 @@
 """The commands: serve, evaluate, policies check, demo."""
 
+import gc
 import os
 import sys
 from datetime import UTC, date, datetime
 from ipaddress import ip_address
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 import click
 
 from cds_service.ledger_cli import feedback, ledger, replay
 from cds_service.policy.documents import PolicyFileError
 from cds_service.settings import Settings, SettingsError, read_settings, unknown_settings
+
+if TYPE_CHECKING:
+    from cds_service.app import Knowledge
 
 PORT = 8080
 
@@ -26,16 +30,17 @@ def main() -> None:
 @click.option("--port", default=PORT, show_default=True, type=click.IntRange(1, 65535))
 def serve(host: str, port: int) -> None:
     """Run the service. Settings come from the environment (`CDS_*`)."""
+    gc.disable()  # what is loaded now stays: to look through it again and again would cost most of the start
     settings = _settings(public_url=_public_url(port))
     if settings.auth == "off" and not settings.allow_insecure and not _is_loopback(host):
         _stop("CDS_AUTH: off is only for loopback addresses; set CDS_ALLOW_INSECURE=1 to serve others without tokens")
     _check_data_dir(settings)
     _share_metrics(settings)
-    _check_files(settings)
+    knowledge = _check_files(settings)
     _prepare_ledger(settings)
     from cds_service.server import run
 
-    run(settings, host, port)
+    run(settings, knowledge, host, port)
 
 
 @main.command()
@@ -126,15 +131,15 @@ def _share_metrics(settings: Settings) -> None:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
 
 
-def _check_files(settings: Settings) -> None:
-    """Stops here for what would otherwise end each worker at its start."""
+def _check_files(settings: Settings) -> "Knowledge":
+    """What the policies say. Stops here for what would otherwise end each worker at its start."""
     from cds_service.app import load_knowledge
     from cds_service.auth import ClientsFileError, RedisUrlError, build_authenticator
     from cds_service.members import RosterError, read_roster
     from cds_service.payers import PayerFile, PayersError
 
     try:
-        load_knowledge(settings.policies_dir)
+        knowledge = load_knowledge(settings.policies_dir)
     except PolicyFileError as error:
         _stop(f"CDS_POLICIES_DIR: {error}")
     try:
@@ -156,6 +161,7 @@ def _check_files(settings: Settings) -> None:
             PayerFile(settings.payers)
     except PayersError as error:
         _stop(f"CDS_PAYERS: {error}")
+    return knowledge
 
 
 def _prepare_ledger(settings: Settings) -> None:

@@ -1,4 +1,7 @@
-"""The production server: gunicorn on one process tree, the application built in each worker after the fork."""
+"""The production server: gunicorn on one process tree.
+
+The policies are read once; the application, with its threads and connections, is built in each worker after the fork.
+"""
 
 import gc
 from collections.abc import Callable
@@ -7,14 +10,18 @@ from typing import Any
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
-from cds_service.app import create_app
+from cds_service.app import Knowledge, create_app
 from cds_service.settings import Settings
 from cds_service.worker import PatientWorker
 
 
-def run(settings: Settings, host: str, port: int) -> None:
+def run(settings: Settings, knowledge: Knowledge, host: str, port: int) -> None:
     """Serves until told to stop; SIGTERM finishes what is under way."""
-    serve(lambda: create_app(settings), settings, host, port)
+    # What is loaded by now is the same for every worker: kept out of their collectors, its memory stays shared.
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+    serve(lambda: create_app(settings, knowledge), settings, host, port)
 
 
 def serve(build: Callable[[], Flask], settings: Settings, host: str, port: int) -> None:

@@ -21,7 +21,7 @@ from hooks.service import Caller, Moment
 RT = DELAY_MS / 1000
 
 # Seven types that nothing else of the chart refers to: seven reads at once and none after them.
-_READ = frozenset(
+READ = frozenset(
     {"conditions", "procedures", "medicationRequests", "medicationAdministrations", "medicationStatements"}
     | {"medicationDispenses", "reports"}
 )
@@ -31,7 +31,7 @@ def measure(stage: Stage) -> Iterator[Row]:
     """Seven reads beside a prefetch of the rest, and a whole chart."""
     base, told = stage.fhir_base(DELAY_MS), story()
     given = prefetch(told.resources)
-    part = {key: value for key, value in given.items() if key not in _READ}
+    part = {key: value for key, value in given.items() if key not in READ}
     templates = {
         "7 reads": template("7 reads", call(told, part, base)),
         "whole chart": template("whole chart", call(told, {}, base)),

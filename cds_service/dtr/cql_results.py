@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from cds_service.dtr.cql_text import case, decimal, define, function, pattern, retrieved, string, strings
+from cds_service.dtr.prefill import DOUBTFUL
 from cds_service.policy.facts import Word
 from cds_service.policy.value_sets import Code
 from fhir_mappings.labs import Cutoff, LabTable, LabTest
 
-_DOUBTS = frozenset({"unreliable", "clumped", "newborn", "detection-limit"})  # flags that leave a result to a person
 _QUANTITY = "(O.value as FHIR.Quantity)"
 COMPARATOR = f"{_QUANTITY}.comparator.value"
 
@@ -83,7 +83,7 @@ def _numbers(test: LabTest, labs: LabTable) -> Iterator[str]:
         limit = f'R.high.value.value * "{test.name} factor"(Coalesce("unit of"(R.high), "unit of"(Q)))'
         inside = f"between {decimal(test.normal_high.low)} and {decimal(test.normal_high.high)}"
         left.append((f"exists (O.referenceRange R where not ({limit} {inside}))", "null"))
-    rules = [rule for rule in labs.flags if rule.flag in _DOUBTS and (not rule.tests or test.name in rule.tests)]
+    rules = [rule for rule in labs.flags if rule.flag in DOUBTFUL and (not rule.tests or test.name in rule.tests)]
     if rules:
         left.append((f'"in doubt"(O, {pattern(one for rule in rules for one in rule.match)})', "null"))
     bounds = test.plausible

@@ -20,8 +20,20 @@ from fhir_mappings.labs import LabTable
 Json = dict[str, Any]
 Answers = dict[str, Json]  # linkId → value[x]
 
-_DOUBTFUL = frozenset({"conflict", "unreliable", "clumped", "newborn", "detection-limit", "text-match", "date-issued"})
-_DOUBTFUL_BUT_NAME = _DOUBTFUL - {"text-match"}
+DOUBTFUL = frozenset(
+    {
+        "conflict",
+        "unreliable",
+        "clumped",
+        "newborn",
+        "vitamin-k",
+        "other-method",
+        "detection-limit",
+        "text-match",
+        "date-issued",
+    }
+)
+_DOUBTFUL_BUT_NAME = DOUBTFUL - {"text-match"}
 
 
 def known_answers(
@@ -131,7 +143,7 @@ def _counting(policy: CompiledPolicy, test: str, facts: Facts) -> list[Result]:
 
 def _is_sound(result: Result, labs: LabTable) -> bool:
     """True where nothing is in doubt. Its name alone is enough for a test that has no code (AAV5 antibodies)."""
-    doubts = _DOUBTFUL if any(code.system == "loinc" for code in labs.test(result.test).codes) else _DOUBTFUL_BUT_NAME
+    doubts = DOUBTFUL if any(code.system == "loinc" for code in labs.test(result.test).codes) else _DOUBTFUL_BUT_NAME
     return result.problem is None and result.flags.isdisjoint(doubts)
 
 
