@@ -38,8 +38,8 @@ def _listed(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[
     return {name: value for name, value in event.items() if name in FIELDS}
 
 
-def _encoded(event: Any, **_: Any) -> bytes:
-    return _ENCODER.encode(event)
+def _encoded(event: Any, **_: Any) -> str:
+    return _ENCODER.encode(event).decode()
 
 
 def configure_logs() -> None:
@@ -52,7 +52,7 @@ def configure_logs() -> None:
             _listed,
             structlog.processors.JSONRenderer(serializer=_encoded),
         ],
-        logger_factory=structlog.BytesLoggerFactory(file=sys.stderr.buffer),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
 
