@@ -46,6 +46,7 @@ def draft_of(app: Flask, assertion_id: str, **more: str) -> Json:
     return draft
 
 
+@pytest.mark.conformance("found-4")
 def test_the_form_of_an_answer_holds_what_it_was_judged_from(signed: Signed) -> None:
     """Results, diagnosis and statements of the chart; what is missing stays empty."""
     app, assertion_id = signed(Fernet.generate_key().decode())

@@ -171,6 +171,8 @@ class _Closed:
     [
         ("GET", FORM),
         ("GET", "/fhir/Questionnaire"),
+        ("POST", "/fhir/Questionnaire/_search"),
+        ("GET", "/fhir/Library/pharmacy-109-hemgenix-prefill"),
         ("GET", "/fhir/ValueSet/pharmacy-109-hemgenix.q.dx"),
         ("GET", "/fhir/CodeSystem/pharmacy-109-answers"),
         ("GET", "/fhir/ValueSet/$expand"),
