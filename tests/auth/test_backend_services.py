@@ -155,7 +155,7 @@ def test_a_request_in_json_is_refused(ehr: FlaskClient) -> None:
         {"iat": NOW + 1000},
         {"key": elliptic("another")},
     ],
-    ids=str,
+    ids=lambda members: "-".join(f"{name} {value}" for name, value in members.items() if name != "key") or "key",
 )
 def test_an_assertion_that_proves_nothing_is_refused(ehr: FlaskClient, members: Json) -> None:
     """Another client, audience, time or key."""
