@@ -40,6 +40,17 @@ class Form(Struct, frozen=True, dict=True):
         return self.policy.source.version.isoformat()
 
     @cached_property
+    def outline(self) -> tuple[tuple[Json, tuple[tuple[str, str], ...]], ...]:
+        """Each group's linkId and text, with those of its items that can be answered."""
+        return tuple(
+            (
+                {"linkId": group["linkId"], "text": group["text"]},
+                tuple((item["linkId"], item["text"]) for item in group["item"] if item["type"] != "display"),
+            )
+            for group in self.questionnaire["item"]
+        )
+
+    @cached_property
     def items(self) -> Mapping[str, Json]:
         """The items that can be answered, by linkId, in the form's order."""
         items = (item for group in self.questionnaire["item"] for item in group["item"])

@@ -43,7 +43,7 @@ def known_answers(
     filled: Answers = {}
     seen = list(_seen(facts, reasons))
     for question in policy.source.questions:
-        proposal = _proposed(question, seen)
+        proposal = _proposed(question, seen) if question.shown_by else None
         if proposal is not None:
             filled[question.id] = _said(policy, question, proposal, public_url)
         if facts is None:

@@ -22,9 +22,7 @@ def draft_response(
     version: DtrVersion,
 ) -> Json:
     """The draft for these orders under these coverages; disabled items are left out."""
-    groups = form.questionnaire["item"]
-    shown = _shown(form, answers)
-    items = list(_items(groups, shown, version))
+    items = list(_items(form, _shown(form, answers), version))
     return {
         "resourceType": "QuestionnaireResponse",
         "meta": {"profile": [f"{_PROFILES}/dtr-questionnaireresponse"]},
@@ -33,7 +31,7 @@ def draft_response(
         "status": "in-progress",
         "subject": {"reference": subject},
         "authored": moment.isoformat(timespec="seconds"),
-        "item": items or [{"linkId": group["linkId"], "text": group["text"]} for group in groups],
+        "item": items or [group for group, _ in form.outline],
     }
 
 
@@ -56,15 +54,17 @@ def _origin(version: DtrVersion) -> Json:
     return {"url": f"{_PROFILES}/information-origin", "extension": [{"url": "source", "valueCode": source}]}
 
 
-def _items(items: list[Json], answers: Mapping[str, Json], version: DtrVersion) -> Iterator[Json]:
-    for item in items:
-        said: Json = {"linkId": item["linkId"], "text": item["text"]}
-        if item["type"] == "group":
-            inner = list(_items(item["item"], answers, version))
-            if inner:
-                yield {**said, "item": inner}
-        elif item["linkId"] in answers:
-            yield {**said, "answer": [{"extension": [_origin(version)], **answers[item["linkId"]]}]}
+def _items(form: Form, answers: Mapping[str, Json], version: DtrVersion) -> Iterator[Json]:
+    """Each group that has an answer, with its answered items."""
+    origin = [_origin(version)]
+    for group, items in form.outline:
+        said = [
+            {"linkId": link_id, "text": text, "answer": [{"extension": origin, **answers[link_id]}]}
+            for link_id, text in items
+            if link_id in answers
+        ]
+        if said:
+            yield {**group, "item": said}
 
 
 def _shown(form: Form, answers: Mapping[str, Json]) -> dict[str, Json]:

@@ -81,9 +81,16 @@ class Database:
     def connect_to_read(self) -> Connection:
         """A connection that is kept open between calls of this process, for reading alone; it fails as `connect`."""
         if self._reading is None or self._reading_process != os.getpid():
-            self._reading = self._make_engine(QueuePool, pool_size=8, max_overflow=8, pool_timeout=0.5)
+            self._reading = self._make_engine(
+                QueuePool,
+                pool_size=8,
+                max_overflow=8,
+                pool_timeout=0.5,
+                pool_reset_on_return=None,  # no transaction is ever open
+                isolation_level="AUTOCOMMIT",
+            )
             self._reading_process = os.getpid()
-        return self._reading.connect().execution_options(**{READS: True})
+        return self._reading.connect()
 
     def connect_patiently(self) -> Connection:
         """A new connection for an operator, who would rather wait than be told that the database is busy."""

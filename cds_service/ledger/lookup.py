@@ -58,7 +58,7 @@ class Reader:
             raise LedgerAwayError from None
 
     def _read(self, assertion_id: str, caller: str) -> Answered | None:
-        with self._database.connect_to_read() as connection, connection.begin():
+        with self._database.connect_to_read() as connection:
             row = connection.execute(_WANTED, {"assertion": assertion_id, "caller": caller}).one_or_none()
         if row is None:
             return None
