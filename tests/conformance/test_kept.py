@@ -224,7 +224,7 @@ def test_nothing_of_the_patient_is_left_readable(own: Settings, caller: Ehr, log
     assert b"hemgenix" in files  # so that the search is known to find
     assert MARK.encode() not in files
     seen = logged.getvalue()
-    assert '"hookType": "order-sign"' in seen
+    assert '"hookType":"order-sign"' in seen
     assert MARK not in seen
 
 
