@@ -11,6 +11,7 @@ from lab_samples import (
     FIX,
     FIX_INHIBITOR,
     FVIII,
+    FVIII_INHIBITOR,
     HBSAG,
     HCV_RNA,
     HIV,
@@ -660,3 +661,23 @@ def test_a_member_of_the_wrong_shape_never_raises(member: str, junk: Any) -> Non
 def test_a_result_that_a_person_must_judge_says_why(code: Any, members: dict[str, Any], words: str) -> None:
     """Behind its value and date."""
     assert read(code, **members).display.endswith(f", {words}")
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (FIX, "Factor VIII activity"),
+        (FVIII, "Factor IX activity"),
+        (FIX_INHIBITOR, "FVIII inhibitor"),
+        (FVIII_INHIBITOR, "Factor 9 inhibitor"),
+    ],
+)
+def test_a_code_beside_the_name_of_the_other_factor_is_neither(code: str, text: str) -> None:
+    """One of the two is wrong, and nothing tells which."""
+    assert read_all(coded(code, text), valueQuantity=quantity(1, "%")) == ()
+
+
+def test_platelets_of_plasma_are_no_platelet_count() -> None:
+    """They were made rich or poor."""
+    name = {"text": "Platelet count in platelet-rich plasma"}
+    assert read_all(name, valueQuantity=quantity(210, "K/uL")) == ()
