@@ -5,7 +5,7 @@ BIN := .venv/bin
 PORT ?= 8080
 LOCK := UV_CUSTOM_COMPILE_COMMAND='make lock' .venv-release/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url
 
-.PHONY: demo test lint format bench bench-quick test-fhir-server test-cluster docs lock sbom
+.PHONY: demo test lint format bench bench-quick test-fhir-server test-cql test-cluster elm docs
 
 demo: .venv/ready
 	$(BIN)/cds-service demo --port $(PORT)
@@ -36,6 +36,18 @@ bench-quick: .venv/ready-test
 
 test-fhir-server: .venv/ready-test
 	tests/fhir_server/run.sh
+
+elm: .venv/ready-test elm/node_modules
+	$(BIN)/python -m elm
+
+test-cql: .venv/ready-test elm/node_modules
+	$(BIN)/python -m pytest tests/cql
+
+# Debian's nodejs and npm are installed where there is no Node and we are root.
+elm/node_modules: elm/package.json
+	command -v npm > /dev/null || (apt-get update -q && apt-get install -qy --no-install-recommends nodejs npm)
+	npm install --prefix elm --no-package-lock --no-audit --no-fund --silent
+	touch $@
 
 test-cluster: .venv/ready-test
 	tests/cluster/run.sh

@@ -13,7 +13,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cds_service import openapi
-from cds_service.callers import callers_of
+from cds_service.assertions import known_by
+from cds_service.auth.access_tokens import AccessTokens
+from cds_service.callers import RegisteredCallers, callers_of
+from cds_service.fhir_callers import fhir_callers, token_endpoint
 from cds_service.fhir_endpoint import fhir_endpoint
 from cds_service.ledger.ledger import Ledger
 from cds_service.log import configure_logs, service_log
@@ -73,12 +76,16 @@ def create_app(settings: Settings, knowledge: Knowledge | None = None) -> Flask:
     )
     callers = callers_of(settings, log, metrics)
     app = Flask("cds_service", static_folder=None)
+    app.url_map.merge_slashes = False  # two slashes are another path: a 404, and no redirect with a page
     register_errors(app, log)
     app.register_blueprint(cds_blueprint(service, settings, callers, metrics, ledger))
     interface = openapi.document(settings.public_url, settings.auth == "required", version("drug-coverage-cds"))
     app.register_blueprint(operations_blueprint(callers, metrics, ledger, interface))
     app.register_blueprint(pages_blueprint(service))
-    app.register_blueprint(fhir_endpoint(service, settings, callers))
+    tokens = AccessTokens(f"{settings.public_url}/fhir", lambda: ledger.shared_key("access tokens"))
+    app.register_blueprint(fhir_endpoint(service, settings, fhir_callers(callers, tokens), known_by(ledger)))
+    if isinstance(callers, RegisteredCallers):
+        app.register_blueprint(token_endpoint(callers.authenticator, tokens, settings.public_url))
     app.register_blueprint(smart_blueprint(desk_of(service, settings, kept), settings))
     allow_origins(app, settings.cors_origins)
     return app
@@ -121,6 +128,7 @@ def build_service(
     knowledge = knowledge or load_knowledge(settings.policies_dir)
     library, labs = knowledge.library, knowledge.labs
     tests = sorted({test for policy in library.policies for test in policy.tests})
+    billed = frozenset[str]().union(*(policy.billed for policy in library.policies))
     own_secret = secrets.token_bytes(32)
     return Service(
         library=library,
@@ -130,7 +138,9 @@ def build_service(
         label=settings.payer_label,
         hcpcs=library.systems.systems["hcpcs"][0],
         orderables=_orderables(labs, tests, library.systems),
-        templates=templates(EVERYTHING, [token for test in tests for token in labs.tokens(test)]),
+        templates=templates(
+            EVERYTHING, [token for test in tests for token in labs.tokens(test)], knowledge.codes.bare_codes(billed)
+        ),
         default_dialect=settings.default_dialect,
         secret=secret or (lambda: own_secret),
         plans=Plans(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol, get_args
 
 from cds_service.auth import Authenticator, Reason, UnauthorizedError, build_authenticator
+from cds_service.auth import Caller as Registered
 from cds_service.auth.replay import ReplayStoreError
 from cds_service.metrics import Metrics
 from cds_service.settings import Settings
@@ -42,27 +43,45 @@ class RegisteredCallers:
     """Registered CDS clients with their tokens (CDS Hooks 2.0.1 "Trusting CDS Clients")."""
 
     def __init__(self, authenticator: Authenticator, public_url: str, refused: Callable[[Reason], None]) -> None:
-        self._authenticator, self._public_url, self._refused = authenticator, public_url, refused
+        self.authenticator, self._public_url, self._refused = authenticator, public_url, refused
 
     def identify(self, authorization: str | None, path: str) -> Caller:
         """The registered client whose token this is."""
         try:
-            found = self._authenticator.authenticate(authorization, self._public_url + path)
+            found = self.authenticator.authenticate(authorization, self._public_url + path)
         except UnauthorizedError as error:
             self._refused(error.reason)
             if error.is_ours:
                 raise Refusal(503, "transient", "the service cannot check tokens just now; try again") from None
-            raise Refusal(401, "login", "a valid client token is needed") from None
-        dialect = next((known for known in get_args(Dialect) if known == found.dialect), None)
-        return caller(found.iss, dialect, found.fhir_servers)
+            raise _unauthorized() from None
+        return _known(found)
+
+    def of(self, iss: str) -> Caller | None:
+        """The client of this issuer, which has proved otherwise who it is; None when none is registered."""
+        found = self.authenticator.registered(iss)
+        return _known(found) if found is not None else None
+
+    def refusal(self) -> Refusal:
+        """The refusal of an access token that is not valid (any more), counted."""
+        self._refused(Reason.EXPIRED)
+        return _unauthorized()
 
     def ready(self) -> bool:
         """True when used tokens can be told from unused ones."""
         try:
-            self._authenticator.check()
+            self.authenticator.check()
         except ReplayStoreError:
             return False
         return True
+
+
+def _unauthorized() -> Refusal:
+    return Refusal(401, "login", "a valid client token is needed")
+
+
+def _known(found: Registered) -> Caller:
+    dialect = next((known for known in get_args(Dialect) if known == found.dialect), None)
+    return caller(found.iss, dialect, found.fhir_servers)
 
 
 def caller(name: str, dialect: Dialect | None, fhir_servers: Iterable[str]) -> Caller:

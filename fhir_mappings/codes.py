@@ -99,9 +99,13 @@ class SystemNames:
         """The short names that the URI can stand for; none for a system that is not listed."""
         return self._short.get(_uri(uri), ())
 
+    def uri(self, short: str) -> str:
+        """The URI that the system is written with."""
+        return self._written[short]
+
     def token(self, code: Code) -> str:
         """The code as a FHIR search token, `system|code`."""
-        return f"{self._written[code.system]}|{code.code}"
+        return f"{self.uri(code.system)}|{code.code}"
 
 
 def _uri(uri: str) -> str:
@@ -141,6 +145,10 @@ class CodeIndex:
         because a token search finds one code only."""
         found = (code for name in names for code in self._sets[name].codes)
         return tuple(self._systems.token(code) for code in found if code.status == "verified" and not code.below)
+
+    def bare_codes(self, names: Iterable[str]) -> tuple[str, ...]:
+        """The codes of those sets without their systems, partial ones too: whoever reads what is found judges it."""
+        return tuple(dict.fromkeys(code.code for name in sorted(names) for code in self._sets[name].codes))
 
     def _read_names(self, key: ConceptKey, kind: Kind) -> Names:
         index = self._kinds.get(kind)

@@ -102,6 +102,28 @@ class Authenticator:
     def authenticate(self, authorization_header: str | None, url: str) -> Caller:
         """The client that calls this URL (public base and path, to the letter). Raises UnauthorizedError."""
         token = _parse_token(authorization_header)
+        client = self._signer(token)
+        self._check_claims(token.claims, client.iss, url)
+        return _caller(client)
+
+    def assertion(self, assertion: str, url: str) -> Caller:
+        """The client that asks for an access token at this URL (SMART "Client Authentication: Asymmetric").
+
+        `sub` names it as `iss` does, and `iat` may be left out. Raises UnauthorizedError.
+        """
+        token = _parse_token(f"Bearer {assertion}")
+        client = self._signer(token)
+        if token.claims.get("sub") != client.iss:
+            raise UnauthorizedError(Reason.ISSUER)
+        self._check_claims({"iat": int(self._clock()), **token.claims}, client.iss, url)
+        return _caller(client)
+
+    def registered(self, iss: str) -> Caller | None:
+        """The client of this issuer, by what else it proved who it is; None when none is registered."""
+        client = self._clients.of(iss)
+        return _caller(client) if client is not None else None
+
+    def _signer(self, token: _Token) -> TrustedClient:
         algorithm = _algorithm(token.header)
         iss = token.claims.get("iss")
         client = self._clients.of(iss) if isinstance(iss, str) else None
@@ -109,8 +131,7 @@ class Authenticator:
             raise UnauthorizedError(Reason.ISSUER)
         if not self._key(token.header, client, algorithm).signed(token.signed, token.signature):
             raise UnauthorizedError(Reason.SIGNATURE)
-        self._check_claims(token.claims, client.iss, url)
-        return Caller(client.iss, client.dialect, client.fhir_servers)
+        return client
 
     def check(self) -> None:
         """Nothing when a used token could be noted now. Raises ReplayStoreError. For readiness."""
@@ -156,6 +177,10 @@ class Authenticator:
             raise UnauthorizedError(Reason.STORE) from None
         if not first:
             raise UnauthorizedError(Reason.USED_BEFORE)
+
+
+def _caller(client: TrustedClient) -> Caller:
+    return Caller(client.iss, client.dialect, client.fhir_servers)
 
 
 def _parse_token(authorization_header: str | None) -> _Token:

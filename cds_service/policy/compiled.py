@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
-from cds_service.policy.criteria import Again, AllOf, DosePerKg, ResultOf, Statement, ValueOf
-from cds_service.policy.facts import NO_NAMES, Names
+from cds_service.policy.criteria import Again, AllOf, DosePerKg, ResultOf, Statement, TreatmentWith, ValueOf
+from cds_service.policy.facts import NO_NAMES, How, Names
 from cds_service.policy.language import statements_in
 from cds_service.policy.policy import Criterion, Note, Policy, Question, Row
 
@@ -81,6 +81,12 @@ class CompiledPolicy:
         return NO_NAMES.union(*names, *lines, frozenset(self.source.applies_to))
 
     @cached_property
+    def billed(self) -> Names:
+        """Every product set that is looked for among what was billed."""
+        asked = [found for found in self.statements if isinstance(found, TreatmentWith) and How.BILLED in found.how]
+        return NO_NAMES.union(*(statement.of for statement in asked))
+
+    @cached_property
     def questions(self) -> Mapping[str, Question]:
         """The items of the form by linkId."""
         return {question.id: question for question in self.source.questions}
@@ -89,6 +95,12 @@ class CompiledPolicy:
     def laboratory_questions(self) -> tuple[Question, ...]:
         """The items whose answers count like results, in the form's order."""
         return tuple(question for question in self.source.questions if question.test or question.words)
+
+    @cached_property
+    def of_results(self) -> Names:
+        """The linkIds of results and of what stands beside them: date, report."""
+        results = {question.id for question in self.laboratory_questions}
+        return frozenset(q.id for q in self.source.questions if ".".join(q.id.split(".")[:2]) in results)
 
     @cached_property
     def together(self) -> Mapping[str, str]:

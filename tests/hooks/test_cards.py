@@ -67,7 +67,7 @@ def test_a_summary_names_what_is_open_where_there_is_room(service: Service) -> N
     told = determination(
         service, Outcome.DOCUMENTATION_MISSING, finding("Platelets", Status.UNKNOWN, Reason.NOT_RECORDED)
     )
-    assert wording.summary(told) == "Hemgenix: 1 of the plan’s criteria is still open: Platelets"
+    assert wording.summary(told) == "Hemgenix: 1 of the plan's criteria is still open: Platelets"
 
 
 @EVERY_GOVERNED
@@ -99,7 +99,9 @@ def test_the_guidance_card_is_an_external_reference(story: Story, ehr: Ehr) -> N
         "display": "Guideline",
     }
     page = f"{PUBLIC}/policies/pharmacy-109/{story.drug}"
-    assert [(link["type"], link["url"]) for link in card["links"]] == [("absolute", page)]
+    assert {link["type"] for link in card["links"]} == {"absolute"}
+    assert card["links"][0]["url"] == page
+    assert all(link["url"].startswith(f"{page}?version=2025-11-20#criterion-") for link in card["links"][1:])
     assert card["source"]["url"] == page
     assert not {"suggestions", "selectionBehavior"} & card.keys()
     about = card["extension"]["davinci-crd.associated-resource"]
@@ -407,7 +409,7 @@ def test_hostile_notes_of_the_call_stay_text(service: Service) -> None:
     """The sentences about the call itself are escaped too: they name resources."""
     told = determination(service, Outcome.CRITERIA_MET, finding("Platelets", Status.MET))
     told = replace(told, notes=("[a](https://evil.example)",))
-    detail = wording.detail(told, ("<b>x</b> https://evil.example",))
+    detail = wording.detail(told, wording.Telling(caveats=("<b>x</b> https://evil.example",)))
     assert {token.type for token in _inline(detail)} <= ALLOWED_INLINE
 
 
