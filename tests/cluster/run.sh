@@ -26,4 +26,4 @@ if [ ${#missing[@]} -gt 0 ]; then
     [ -z "$(trap -p EXIT)" ] || rm -f /usr/sbin/policy-rc.d
 fi
 
-CDS_TEST_CLUSTER=1 exec "${PYTHON:-$PWD/.venv/bin/python}" -m pytest tests/cluster -p no:cacheprovider "$@"
+CDS_TEST_CLUSTER=1 exec "${PYTHON:-$PWD/.venv/bin/python}" -m pytest tests/cluster tests/docker/test_parts.py -p no:cacheprovider "$@"

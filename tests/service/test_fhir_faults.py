@@ -343,10 +343,10 @@ def frozen() -> Iterator[str]:
     thread.join()
 
 
-def _hasty(tmp_path: Path, base: str) -> FlaskClient:
+def _hasty(tmp_path: Path, base: str, deadline_s: float = 0.5) -> FlaskClient:
     """A service that answers within half a second."""
-    settings = read_settings({}, public_url=PUBLIC, auth="off", fhir_servers=(base,), data_dir=tmp_path, deadline_s=0.5)
-    return create_app(settings).test_client()
+    known = {"public_url": PUBLIC, "auth": "off", "fhir_servers": (base,)}
+    return create_app(read_settings({}, **known, data_dir=tmp_path, deadline_s=deadline_s)).test_client()
 
 
 def test_a_server_that_says_nothing_does_not_hold_up_the_answer(tmp_path: Path, frozen: str) -> None:
@@ -361,6 +361,17 @@ def test_a_server_that_says_nothing_does_not_hold_up_the_answer(tmp_path: Path, 
     assert outcomes(answer) == ["undetermined"]
     assert criterion(answer, "2")["status"] == "met"
     assert said_of(answer)["covered"] == ["indeterminate"]
+
+
+def test_an_answer_at_the_deadline_is_recorded_all_the_same(tmp_path: Path, frozen: str) -> None:
+    """Reading ends early enough for the ledger, so that what goes out is not counted as unrecorded."""
+    service = _hasty(tmp_path, frozen, deadline_s=2.0)
+    call = call_of(context_of(MET.order), {"patient": chart(MET, "Patient")[0]}, fhirServer=frozen)
+    started = time.monotonic()
+    response = service.post(HOOK, data=encode(call), content_type="application/json")
+    assert outcomes(response.get_json()) == ["undetermined"]
+    assert time.monotonic() - started < 2.0
+    assert "cds_unrecorded_total 0.0" in service.get("/metrics").get_data(as_text=True)
 
 
 def test_what_could_not_be_read_is_read_the_next_time(ehr: Ehr, serving: Serving) -> None:
