@@ -1,9 +1,9 @@
-# Each target sets up what it needs; only Python 3.11+ and make are asked for (test-fhir-server also wants Java 17 and Maven).
+# Each target sets up what it needs; only Python 3.11+ and make are asked for (test-fhir-server also wants Java 17 and Maven, test-browser Chromium and npm).
 PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 8080
 
-.PHONY: demo test lint format bench bench-quick test-fhir-server docs
+.PHONY: demo test lint format bench bench-quick test-fhir-server test-browser docs
 
 demo: .venv/ready
 	$(BIN)/cds-service demo --port $(PORT)
@@ -35,6 +35,9 @@ bench-quick: .venv/ready-test
 test-fhir-server: .venv/ready-test
 	tests/fhir_server/run.sh
 
+test-browser: .venv/ready-browser
+	tests/browser/run.sh
+
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv .venv
@@ -51,4 +54,8 @@ test-fhir-server: .venv/ready-test
 .venv-peers/ready: Makefile
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check 'healthchain==0.16.1'
+	touch $@
+
+.venv/ready-browser: .venv/ready-test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,postgres,redis,browser]'
 	touch $@

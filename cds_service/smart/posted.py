@@ -18,6 +18,7 @@ from fhir_mappings.references import Json
 _LARGEST_TEXTS = 1_000_000
 _MOST_PARTS = 400
 REMOVE = "remove:"  # before the linkId: the report that is attached is taken away
+CHOSEN = "chosen"  # the page's script: linkIds whose file is chosen, and not sent yet
 OWN = frozenset({"csrf", "action", "form"})  # what the page sends beside answers
 
 

@@ -53,13 +53,39 @@ def test_the_chart_fills_in_what_it_shows(browser: Browser) -> None:
 
 def test_the_page_says_what_is_missing(browser: Browser, three: dict[str, str]) -> None:
     """Each save brings it up to date; a result without its report is not enough."""
-    assert browser.open().count("10 of 13 criteria are met") == 1
+    assert "10 of 13 criteria are met; open: 5, 6, 8d" in browser.open()
     assert browser.send("save", three).status_code == 303
     html = browser.load()
     assert "Attach the report." in html
     assert "10 of 13 criteria are met" in html
     assert "Saved in the chart" in html
     assert "Saved in the chart" not in browser.load()  # said once
+
+
+def test_the_answer_follows_what_is_typed(browser: Browser, other_ehr: OtherEhr, three: dict[str, str]) -> None:
+    """The page's script asks with the fields as they are; nothing is kept, and the session stays as it was."""
+    browser.open()
+    reports = ["q.aav5.report", "q.inhibitor.report", "q.liver.report"]
+    asked = browser.ask({**three, "chosen": reports[:2]})
+    assert "12 of 13 criteria are met; open: 8d" in asked.get_data(as_text=True)
+    assert "Attach the report." in asked.get_data(as_text=True)
+    assert "Set-Cookie" not in asked.headers
+    assert other_ehr.written == []
+    all_met = browser.ask({**three, "q.reason": None, "chosen": reports}).get_data(as_text=True)
+    assert "All of the plan’s criteria are met" in all_met
+    wrong = browser.ask({**three, "q.liver": "5,1", "chosen": reports}).get_data(as_text=True)
+    assert "open: 8d" in wrong
+
+
+def test_the_answer_to_what_is_typed_is_for_the_page_alone(browser: Browser, other_ehr: OtherEhr) -> None:
+    """Another site's request, another browser's, and one after the sign-in ran out get none."""
+    browser.open()
+    assert browser.ask({"csrf": "another"}).status_code == 403
+    assert browser.ask({"q.unknown": "yes"}).status_code == 400
+    other_ehr.is_expired = True
+    assert browser.ask({}).status_code == 401
+    browser.client._cookies.clear()
+    assert browser.ask({}).status_code == 403
 
 
 def test_completed_answers_count_at_the_next_signature(

@@ -179,6 +179,7 @@ async function start() {
     }
   });
   wide.addEventListener("change", fold);
+  addEventListener("focus", () => open && showOpenChart().catch(() => {})); // back from the form: it may have written
   showPatients();
   await openPatient(location.hash.slice(1) || patients[0].id);
 }
