@@ -14,7 +14,7 @@ from cds_service.auth.replay import ReplayStoreError, SeenTokens, SeenTokensFile
 from cds_service.auth.replay_redis import SeenTokensRedis
 from cds_service.dtr.forms import Forms
 from cds_service.settings import Settings
-from cds_service.smart.case import Case, read_case
+from cds_service.smart.case import Case, begun, read_case
 from cds_service.smart.desk import Desk, to_form
 from cds_service.smart.ehr import EhrClient
 from cds_service.smart.kept import KeptForms
@@ -79,7 +79,7 @@ def smart_blueprint(desk: Desk, settings: Settings) -> Blueprint:
     def form(sid: str) -> Response:
         session = _at_work(desk, sid)
         case = _case(desk, session)
-        return desk.form_page(case, session, {**case.answers, **_reports(session)})
+        return desk.form_page(case, begun(case, session), {**case.answers, **_reports(session)})
 
     @routes.post("/form/<sid>")
     def filled(sid: str) -> Response:

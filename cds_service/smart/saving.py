@@ -37,7 +37,7 @@ def saved(desk: Desk, case: Case, session: Session, sent: Texts, files: Files) -
         notice = "The record system takes no unfinished forms: nothing is saved. Your answers are still on this page."
         return desk.form_page(case, session, answers, notice=notice, status=502)
     note = f"Saved in the chart at {now:%H:%M} UTC. You can go on now or later."
-    session = replace(session, draft=written.reference, note=note, reports={})
+    session = replace(session, begun_with=written.reference, note=note, reports={})
     return desk.with_session(to_form(session), session)
 
 
@@ -50,12 +50,12 @@ def completed(desk: Desk, case: Case, session: Session, sent: Texts, files: File
     written = keep_response(case, session, response, desk.ehr)
     if written.reference:
         desk.service.log.info("form completed", drug=case.form.policy.source.drug)
-        session = replace(session, draft="", note="", reports={}, is_kept_here=False)
+        session = replace(session, begun_with=None, note="", reports={}, is_kept_here=False)
         return desk.with_session(to_form(session, "/done"), session)
     here = desk.kept.keep(session.iss, session.patient, {**response, "id": f"kept-{token_hex(8)}"})
     desk.service.log.warning("form not taken", status="completed", kept=here)
     if here:
-        session = replace(session, draft="", note="", is_kept_here=True, reports={})
+        session = replace(session, begun_with=None, note="", is_kept_here=True, reports={})
         return desk.with_session(to_form(session, "/done"), session)
     return _to_print(desk, case, session, answers, response)
 

@@ -237,6 +237,17 @@ def test_a_result_needs_its_day_to_be_complete(browser: Browser, other_ehr: Othe
     assert browser.send("save", answer).status_code == 303
 
 
+def test_a_mistyped_result_takes_nothing_with_it(browser: Browser) -> None:
+    """Its day and its report stay, and are not called wrong: only the result has to be typed again."""
+    browser.open()
+    typed = {"q.liver": "5,1", "q.liver.date": "2026-10-01"}
+    response = browser.send("complete", typed, {"q.liver.report": (PDF, "liver.pdf")})
+    browser.html = response.get_data(as_text=True)
+    assert "please check 1 answer<" in browser.html
+    assert browser.fields()["q.liver.date"] == "2026-10-01"
+    assert "Attached: <strong>liver.pdf</strong>" in browser.html
+
+
 def test_an_answer_to_what_is_not_asked_is_pointed_out(browser: Browser) -> None:
     """Without JavaScript every question is on the page; an answer out of place is not dropped without a word."""
     browser.open()

@@ -21,7 +21,8 @@ function holds({ q, op, v }) {
   if (op === "=") return value === v;
   if (op === "!=") return value !== v;
   const number = Number(value.replace(/^[<>]=?\s*/, ""));
-  if (value === "" || Number.isNaN(number)) return false;
+  if (value === "") return false;
+  if (Number.isNaN(number)) return true; // mistyped: what was filled in below it stays, until that is put right
   return op === ">" ? number > Number(v) : number >= Number(v);
 }
 
