@@ -145,4 +145,5 @@ def _reference(answer: Answer, resource: Json, base: str) -> str:
         return own
     if "id" in resource:
         return f"{kind}/{resource['id']}"
-    return relative(answer.location.partition("/_history")[0], base) or ""
+    located = relative(answer.location.partition("/_history")[0], base) or ""
+    return located if located.startswith(f"{kind}/") else ""

@@ -1,4 +1,4 @@
-"""What axe-core finds on every page that a person sees: nothing. And what it cannot see: zoom, focus, contrast on paper."""
+"""What axe-core finds on the pages that a person sees: nothing; and what it cannot see: zoom, and focus in view."""
 
 from __future__ import annotations
 

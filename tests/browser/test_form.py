@@ -240,3 +240,11 @@ def test_nothing_is_wider_than_the_screen(new_page: Callable[..., Page], ehr: Ot
     """From a desk to a phone; 640 pixels is also 1280 at 200 %, and 320 is 1280 at 400 % (WCAG 1.4.10)."""
     page = launch(new_page(width, 700), ehr)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_double_click_is_one_form(page: Page, ehr: OtherEhr, report: str) -> None:
+    """It is written once."""
+    answer(launch(page, ehr), THREE, report)
+    page.dblclick('button[value="complete"]')
+    page.get_by_role("heading", name="What happens next").wait_for()
+    assert [one["resourceType"] for one in ehr.written].count("QuestionnaireResponse") == 1

@@ -4,6 +4,7 @@
 const form = document.getElementById("questions");
 const parts = [...form.querySelectorAll("[data-when]")];
 let dirty = false;
+let isSent = false;
 let asking = null;
 
 function said(name) {
@@ -80,9 +81,14 @@ form.addEventListener("input", () => {
   follow();
 });
 if (document.getElementById("answer")) form.addEventListener("change", ask);
-form.addEventListener("submit", () => {
+form.addEventListener("submit", (event) => {
+  if (isSent) return event.preventDefault(); // a double click is one form
+  isSent = true;
   dirty = false;
   asking?.abort();
+});
+addEventListener("pageshow", () => {
+  isSent = false;
 });
 addEventListener("beforeunload", (event) => {
   if (dirty) event.preventDefault();
