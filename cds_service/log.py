@@ -5,7 +5,10 @@ import sys
 from collections.abc import MutableMapping
 from typing import Any
 
+import msgspec
 import structlog
+
+_ENCODER = msgspec.json.Encoder(enc_hook=str)
 
 FIELDS = frozenset(
     {
@@ -26,12 +29,17 @@ FIELDS = frozenset(
         "setting",
         "warning",
         "client",
+        "metric",
     }
 )
 
 
 def _listed(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     return {name: value for name, value in event.items() if name in FIELDS}
+
+
+def _encoded(event: Any, **_: Any) -> str:
+    return _ENCODER.encode(event).decode()
 
 
 def configure_logs() -> None:
@@ -42,7 +50,7 @@ def configure_logs() -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
             _listed,
-            structlog.processors.JSONRenderer(),
+            structlog.processors.JSONRenderer(serializer=_encoded),
         ],
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,

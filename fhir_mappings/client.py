@@ -83,7 +83,7 @@ class _Read:
 
 
 _STATUS = {401: Failure.UNAUTHORIZED, 403: Failure.FORBIDDEN, 404: Failure.NOT_FOUND, 410: Failure.NOT_FOUND}
-_STATUS[429] = Failure.BUSY
+_STATUS |= {405: Failure.NOT_SUPPORTED, 501: Failure.NOT_SUPPORTED, 429: Failure.BUSY}
 _TRY_AGAIN = frozenset({429, 502, 503, 504})
 _PAUSE_S = 0.05  # before the one repetition, where the server names no time
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode  # a measured value keeps its digits
