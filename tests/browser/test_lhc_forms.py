@@ -92,7 +92,8 @@ def test_our_questionnaire_works_in_lhc_forms(page: Page, beside: str, drug: str
     page.locator("#lhc-tools-searchResults li", has_text="Negative").click()
     page.wait_for_function("document.getElementById('q.inhibitor/1/1').value === 'Negative'")
     page.keyboard.press("Tab")
-    page.wait_for_function("JSON.stringify(LForms.Util.getFormFHIRData('QuestionnaireResponse', 'R4')).includes('q.inh')")
+    response = "LForms.Util.getFormFHIRData('QuestionnaireResponse', 'R4')"
+    page.wait_for_function(f"JSON.stringify({response}).includes('q.inhibitor')")
     answers = written(page)
     assert answers["q.platelets"]["valueQuantity"] == {
         "value": 198,
