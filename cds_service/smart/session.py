@@ -45,7 +45,7 @@ class Session(Struct, frozen=True):
     order: str = ""
     coverage: str = ""
     questionnaire: str = ""
-    assertion: str = ""
+    assertion: str = ""  # the coverage-assertion-id of the answer whose card opened the form
     begun_with: str | None = (
         None  # QuestionnaireResponse/x that the page goes on with; empty: none; None: not yet known
     )

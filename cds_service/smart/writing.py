@@ -51,6 +51,8 @@ def response_of(
     )
     author = author_of(case, session)
     response["status"] = status
+    if session.assertion:
+        response["identifier"] = {"type": {"text": "coverage-assertion-id"}, "value": session.assertion}
     if author is not None:
         response["author"] = author
     given = asked_only(case.items, answers)

@@ -134,6 +134,26 @@ def test_the_response_is_shaped_as_dtr_asks(
     assert (sources["q.dx"], sources["q.reason"], sources["q.aav5"]) == ("auto-server", "override", "manual")
 
 
+def test_the_assertion_id_ties_card_form_and_response(browser: Browser, other_ehr: OtherEhr) -> None:
+    """The id in the ledger and on the order is in the launch of the card, and stands in the response."""
+    signed = sign(browser, other_ehr)
+    card = next(card for card in signed["cards"] if "claim" in encode(card["source"]).decode())
+    other_ehr.context = decode(card["links"][0]["appContext"].encode())
+    browser.open()
+    browser.send("save", {})
+    value = newest(other_ehr)["identifier"]["value"]
+    assert value == signed["cards"][0]["extension"]["drug-coverage.determination"]["assertionId"]
+    assert value in encode(signed["systemActions"]).decode()
+
+
+def test_an_assertion_id_that_is_none_is_left_out(browser: Browser, other_ehr: OtherEhr) -> None:
+    """What an EHR hands on as one is taken only where it could be ours."""
+    other_ehr.context["assertionId"] = "<script>alert(1)</script>"
+    browser.open()
+    browser.send("save", {})
+    assert "identifier" not in newest(other_ehr)
+
+
 def test_results_of_the_chart_are_not_said_again(
     browser: Browser, other_ehr: OtherEhr, three: dict[str, str], reports: Files
 ) -> None:
