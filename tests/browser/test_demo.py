@@ -107,7 +107,7 @@ def test_the_chart_shows_what_the_form_wrote(page: Page, demo: str, report: str)
     complete(form)
     form.close()
     page.bring_to_front()
-    page.evaluate("dispatchEvent(new Event('focus'))")  # a headless browser's tabs have no focus to get back
+    sign(page)
     page.locator("#documents", has_text="report.pdf").wait_for()
 
 

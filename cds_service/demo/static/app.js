@@ -132,6 +132,7 @@ async function sign() {
     if (open?.patient !== patient) return;
     showWire(request, answer);
     await showAnswer(answer);
+    await showOpenChart();
     button.textContent = "Sign again";
     byId("answer-title").focus({ preventScroll: true });
     byId("answer").scrollIntoView({ block: "nearest" });
