@@ -1,10 +1,10 @@
-# Each target sets up what it needs; only Python 3.11+ and make are asked for (test-fhir-server also wants Java 17 and Maven, test-cluster
-# PostgreSQL, Redis and nginx; on Debian both install them as root).
+# Each target sets up what it needs; only Python 3.11+ and make are asked for. On Debian, as root, test-cluster installs
+# PostgreSQL, Redis and nginx, and test-browser Chromium and npm; test-fhir-server wants Java 17 and Maven.
 PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 8080
 
-.PHONY: demo test lint format bench bench-quick test-fhir-server test-cql test-cluster elm docs
+.PHONY: demo test lint format bench bench-quick test-fhir-server test-browser test-cql test-cluster elm docs
 
 demo: .venv/ready
 	$(BIN)/cds-service demo --port $(PORT)
@@ -51,6 +51,9 @@ elm/node_modules: elm/package.json
 test-cluster: .venv/ready-test
 	tests/cluster/run.sh
 
+test-browser: .venv/ready-browser
+	tests/browser/run.sh
+
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv .venv
@@ -67,4 +70,8 @@ test-cluster: .venv/ready-test
 .venv-peers/ready: Makefile
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check 'healthchain==0.16.1'
+	touch $@
+
+.venv/ready-browser: .venv/ready-test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,postgres,redis,browser]'
 	touch $@
