@@ -1,11 +1,11 @@
-# Each target sets up what it needs; only Python 3.11+ and make are asked for (test-fhir-server also wants Java 17 and Maven, test-cluster
-# PostgreSQL, Redis and nginx; on Debian both install them as root).
+# Each target sets up what it needs; only Python 3.11+ and make are asked for. On Debian, as root, test-cluster installs
+# PostgreSQL, Redis and nginx, and test-browser Chromium and npm; test-fhir-server wants Java 17 and Maven.
 PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 8080
 LOCK := UV_CUSTOM_COMPILE_COMMAND='make lock' .venv-release/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url
 
-.PHONY: demo test lint format bench bench-quick test-fhir-server test-cql test-cluster elm docs
+.PHONY: demo test lint format bench bench-quick test-fhir-server test-browser test-cql test-cluster elm docs
 
 demo: .venv/ready
 	$(BIN)/cds-service demo --port $(PORT)
@@ -64,6 +64,9 @@ sbom: .venv-release/ready
 	.venv-release/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --output-file build/sbom.json docker/requirements.lock
 	@echo build/sbom.json
 
+test-browser: .venv/ready-browser
+	tests/browser/run.sh
+
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv .venv
@@ -86,4 +89,8 @@ sbom: .venv-release/ready
 .venv-release/ready: Makefile
 	$(PYTHON) -m venv .venv-release
 	.venv-release/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.13,<1' 'cyclonedx-bom>=7.5,<8'
+	touch $@
+
+.venv/ready-browser: .venv/ready-test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,postgres,redis,browser]'
 	touch $@
