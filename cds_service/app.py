@@ -30,6 +30,7 @@ from cds_service.smart.kept import KeptForms
 from cds_service.smart.routes import desk_of, smart_blueprint
 from cds_service.web import register_errors
 from fhir_mappings.chart import Vocabulary
+from fhir_mappings.circuit import Circuits, Patience
 from fhir_mappings.client import FhirClient
 from fhir_mappings.codes import CodeIndex
 from fhir_mappings.labs import LabTable, read_labs
@@ -69,7 +70,10 @@ def create_app(settings: Settings, knowledge: Knowledge | None = None) -> Flask:
     ledger.start(settings.deadline_s)
     kept = KeptForms(settings.data_dir, settings.ledger_keys.get_secret_value())
     service = replace(
-        build_service(settings, ledger, ledger.assertion_secret, knowledge), form_app=True, kept_forms=kept.of
+        build_service(settings, ledger, ledger.assertion_secret, knowledge),
+        reader=FhirClient(circuits=_circuits(settings, log, metrics)),
+        form_app=True,
+        kept_forms=kept.of,
     )
     callers = callers_of(settings, log, metrics)
     app = Flask("cds_service", static_folder=None)
@@ -82,6 +86,16 @@ def create_app(settings: Settings, knowledge: Knowledge | None = None) -> Flask:
     app.register_blueprint(smart_blueprint(desk_of(service, settings, kept), settings))
     allow_origins(app, settings.cors_origins)
     return app
+
+
+def _circuits(settings: Settings, log: Any, metrics: Metrics) -> Circuits:
+    """Which FHIR servers are left alone, told to whoever runs the service."""
+
+    def noted(server: str, is_open: bool) -> None:
+        metrics.circuit(server, is_open)
+        log.warning("FHIR server left alone" if is_open else "FHIR server asked again", server=server)
+
+    return Circuits(Patience(fair_s=min(1.0, settings.deadline_s / 2)), note=noted)
 
 
 def allow_origins(app: Flask, origins: tuple[str, ...]) -> None:

@@ -7,7 +7,7 @@ from cds_service.auth import Authenticator, Reason, UnauthorizedError, build_aut
 from cds_service.auth.replay import ReplayStoreError
 from cds_service.metrics import Metrics
 from cds_service.settings import Settings
-from fhir_mappings.servers import Server, base_of, may_be_called
+from fhir_mappings.servers import Server, base_of, registered_base
 from hooks.coverage_information import Dialect
 from hooks.refusals import Refusal
 from hooks.service import Caller
@@ -71,9 +71,8 @@ def caller(name: str, dialect: Dialect | None, fhir_servers: Iterable[str]) -> C
 
     def server_for(url: str, token: str) -> Server | None:
         base = base_of(url)
-        if base is None or not may_be_called(base, allowed):
-            return None
-        return Server(base, token or None)
+        registered = registered_base(base, allowed) if base is not None else None
+        return Server(base, token or None, registered) if base is not None and registered is not None else None
 
     return Caller(name, dialect, server_for)
 

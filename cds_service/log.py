@@ -26,6 +26,7 @@ FIELDS = frozenset(
         "setting",
         "warning",
         "client",
+        "server",
     }
 )
 

@@ -19,6 +19,7 @@ class Server(Struct, frozen=True):
 
     base: str  # as `base_of` gives it
     token: str | None = None
+    registered: str = ""  # the base it lies in, as the service's settings have it
 
     def __repr__(self) -> str:
         """The server without its token: a Server may end up in a log or a traceback."""
@@ -94,9 +95,14 @@ def base_of(url: object) -> str | None:
     return f"{scheme}://{host.lower()}{shown_port}{path}"
 
 
+def registered_base(base: str, allowed: tuple[str, ...]) -> str | None:
+    """The one of the allowed bases that `base` is or lies below, for they name folders, not prefixes; or None."""
+    return next((folder for folder in allowed if base == folder or base.startswith(folder + "/")), None)
+
+
 def may_be_called(base: str, allowed: tuple[str, ...]) -> bool:
-    """True when `base` is one of the allowed bases or lies in a folder below one: they name folders, not prefixes."""
-    return any(base == folder or base.startswith(folder + "/") for folder in allowed)
+    """True when `base` is one of the allowed bases or lies in a folder below one."""
+    return registered_base(base, allowed) is not None
 
 
 def page_url(base: str, asked: str, link: object) -> str | None:
