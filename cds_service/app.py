@@ -20,6 +20,7 @@ from cds_service.log import configure_logs, service_log
 from cds_service.members import read_roster
 from cds_service.metrics import Metrics
 from cds_service.operations import operations_blueprint
+from cds_service.page_headers import guard_pages
 from cds_service.pages.routes import pages_blueprint
 from cds_service.payers import PayerFile
 from cds_service.policy.library import Library, load_library
@@ -78,6 +79,7 @@ def create_app(settings: Settings, knowledge: Knowledge | None = None) -> Flask:
     callers = callers_of(settings, log, metrics)
     app = Flask("cds_service", static_folder=None)
     register_errors(app, log)
+    guard_pages(app)
     app.register_blueprint(cds_blueprint(service, settings, callers, metrics, ledger))
     interface = openapi.document(settings.public_url, settings.auth == "required", version("drug-coverage-cds"))
     app.register_blueprint(operations_blueprint(callers, metrics, ledger, interface))
