@@ -11,6 +11,7 @@ from flask import Flask, Response
 from flask_cors import CORS
 from msgspec import Struct
 from msgspec.structs import replace
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from cds_service import openapi
 from cds_service.callers import callers_of
@@ -25,6 +26,7 @@ from cds_service.pages.routes import pages_blueprint
 from cds_service.payers import PayerFile
 from cds_service.policy.library import Library, load_library
 from cds_service.policy.value_sets import Systems, read_systems
+from cds_service.rates import Rates
 from cds_service.routes import cds_blueprint
 from cds_service.settings import Settings
 from cds_service.smart.kept import KeptForms
@@ -76,10 +78,14 @@ def create_app(settings: Settings, knowledge: Knowledge | None = None) -> Flask:
         form_app=True,
         kept_forms=kept.of,
     )
-    callers = callers_of(settings, log, metrics)
+    rates = Rates(settings.client_rate, settings.address_rate, metrics.throttled)
+    callers = callers_of(settings, log, metrics, rates)
     app = Flask("cds_service", static_folder=None)
+    if settings.proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
     register_errors(app, log)
     guard_pages(app)
+    rates.guard(app)
     app.register_blueprint(cds_blueprint(service, settings, callers, metrics, ledger))
     interface = openapi.document(settings.public_url, settings.auth == "required", version("drug-coverage-cds"))
     app.register_blueprint(operations_blueprint(callers, metrics, ledger, interface))

@@ -6,6 +6,7 @@ from typing import Any, Protocol, get_args
 from cds_service.auth import Authenticator, Reason, UnauthorizedError, build_authenticator
 from cds_service.auth.replay import ReplayStoreError
 from cds_service.metrics import Metrics
+from cds_service.rates import Rates
 from cds_service.settings import Settings
 from fhir_mappings.servers import Server, base_of, registered_base
 from hooks.coverage_information import Dialect
@@ -41,8 +42,10 @@ class OpenCallers:
 class RegisteredCallers:
     """Registered CDS clients with their tokens (CDS Hooks 2.0.1 "Trusting CDS Clients")."""
 
-    def __init__(self, authenticator: Authenticator, public_url: str, refused: Callable[[Reason], None]) -> None:
-        self._authenticator, self._public_url, self._refused = authenticator, public_url, refused
+    def __init__(
+        self, authenticator: Authenticator, public_url: str, refused: Callable[[Reason], None], rates: Rates
+    ) -> None:
+        self._authenticator, self._public_url, self._refused, self._rates = authenticator, public_url, refused, rates
 
     def identify(self, authorization: str | None, path: str) -> Caller:
         """The registered client whose token this is."""
@@ -52,7 +55,9 @@ class RegisteredCallers:
             self._refused(error.reason)
             if error.is_ours:
                 raise Refusal(503, "transient", "the service cannot check tokens just now; try again") from None
+            self._rates.spend_address("token")
             raise Refusal(401, "login", "a valid client token is needed") from None
+        self._rates.spend_client(found.iss, found.rate)
         dialect = next((known for known in get_args(Dialect) if known == found.dialect), None)
         return caller(found.iss, dialect, found.fhir_servers)
 
@@ -77,7 +82,7 @@ def caller(name: str, dialect: Dialect | None, fhir_servers: Iterable[str]) -> C
     return Caller(name, dialect, server_for)
 
 
-def callers_of(settings: Settings, log: Any, metrics: Metrics) -> Callers:
+def callers_of(settings: Settings, log: Any, metrics: Metrics, rates: Rates) -> Callers:
     """Who may call, by the settings. Raises ClientsFileError and RedisUrlError."""
     if settings.auth == "off":
         return OpenCallers(settings.fhir_servers)
@@ -87,4 +92,4 @@ def callers_of(settings: Settings, log: Any, metrics: Metrics) -> Callers:
         settings.redis_url,
         note=lambda jku, failure: log.warning("keys not fetched", kind=failure.value),
     )
-    return RegisteredCallers(authenticator, settings.public_url, lambda reason: metrics.refused(reason.value))
+    return RegisteredCallers(authenticator, settings.public_url, lambda reason: metrics.refused(reason.value), rates)

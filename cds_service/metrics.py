@@ -28,6 +28,7 @@ class Metrics:
         self._refused = self._counter("cds_refused_callers", "Calls refused for their token", "reason")
         self._unrecorded = self._counter("cds_unrecorded", "Decisions that could not be recorded")
         self._feedback = self._counter("cds_card_feedback", "Feedback on cards", "outcome")
+        self._throttled = self._counter("cds_throttled", "Requests refused for their number", "whose")
         self._left_alone = self._counter(
             "cds_fhir_server_left_alone", "Times that a FHIR server was found down", "server"
         )
@@ -69,6 +70,10 @@ class Metrics:
         """Feedback came in."""
         for outcome in outcomes:
             self._feedback.labels(outcome).inc()
+
+    def throttled(self, whose: str) -> None:
+        """A request of a `client` or an `address` was refused for their number."""
+        self._throttled.labels(whose).inc()
 
     def circuit(self, server: str, is_open: bool) -> None:
         """A FHIR server, by its base in the settings, is left alone from now on, or asked again."""

@@ -75,6 +75,7 @@ class Caller(Struct, frozen=True):
     iss: str
     dialect: str | None  # None: the service's default
     fhir_servers: tuple[str, ...]  # as `base_of` gives them: the ones that may be read for it
+    rate: str | None = None  # calls that were agreed on; None: the service's default
 
 
 class _Token(Struct, frozen=True):
@@ -110,7 +111,7 @@ class Authenticator:
         if not self._key(token.header, client, algorithm).signed(token.signed, token.signature):
             raise UnauthorizedError(Reason.SIGNATURE)
         self._check_claims(token.claims, client.iss, url)
-        return Caller(client.iss, client.dialect, client.fhir_servers)
+        return Caller(client.iss, client.dialect, client.fhir_servers, client.rate)
 
     def check(self) -> None:
         """Nothing when a used token could be noted now. Raises ReplayStoreError. For readiness."""
