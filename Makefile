@@ -44,7 +44,7 @@ test-fhir-server: .venv/ready-test
 	touch $@
 
 .venv/ready-test: .venv/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,postgres,redis]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,postgres,redis,traces]'
 	touch $@
 
 # What the service is measured against, in an environment of its own.

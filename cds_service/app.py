@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response
 from flask_cors import CORS
@@ -45,6 +45,9 @@ from hooks.coverages import Plans
 from hooks.service import Service
 from hooks.suggestions import Orderable
 
+if TYPE_CHECKING:
+    from cds_service.traces import Traces
+
 POLICIES = Path(__file__).resolve().parent.parent / "policies"
 
 
@@ -78,6 +81,8 @@ def create_app(settings: Settings, knowledge: Knowledge | None = None) -> Flask:
         form_app=True,
         kept_forms=kept.of,
     )
+    traces = _traces(settings)
+    service = traces.around(service) if traces is not None else service
     rates = Rates(settings.client_rate, settings.address_rate, metrics.throttled)
     callers = callers_of(settings, log, metrics, rates)
     app = Flask("cds_service", static_folder=None)
@@ -86,6 +91,8 @@ def create_app(settings: Settings, knowledge: Knowledge | None = None) -> Flask:
     register_errors(app, log)
     guard_pages(app)
     rates.guard(app)
+    if traces is not None:
+        traces.guard(app)
     app.register_blueprint(cds_blueprint(service, settings, callers, metrics, ledger))
     interface = openapi.document(settings.public_url, settings.auth == "required", version("drug-coverage-cds"))
     app.register_blueprint(operations_blueprint(callers, metrics, ledger, interface))
@@ -94,6 +101,14 @@ def create_app(settings: Settings, knowledge: Knowledge | None = None) -> Flask:
     app.register_blueprint(smart_blueprint(desk_of(service, settings, kept), settings))
     allow_origins(app, settings.cors_origins)
     return app
+
+
+def _traces(settings: Settings) -> "Traces | None":
+    if not settings.traces:
+        return None
+    from cds_service.traces import Traces, otlp_exporter
+
+    return Traces(otlp_exporter())
 
 
 def _circuits(settings: Settings, log: Any, metrics: Metrics) -> Circuits:

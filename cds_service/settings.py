@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -86,6 +87,9 @@ class Settings(BaseSettings):
     proxies: int = Field(
         0, ge=0, le=8, description="reverse proxies before the service, whose X-Forwarded-For tells a caller's address"
     )
+    traces: bool = Field(
+        False, description="traces of calls to the collector that `OTEL_EXPORTER_OTLP_ENDPOINT` names (extra `traces`)"
+    )
     workers: int = Field(2, ge=1, le=64, description="server processes")
     threads: int = Field(32, ge=1, le=256, description="calls under way at once in each process")
 
@@ -163,6 +167,13 @@ class Settings(BaseSettings):
                 parse_rate(given)
         except ValueError:
             raise ValueError("expected a rate like 600/minute") from None
+        return given
+
+    @field_validator("traces")
+    @classmethod
+    def _tracing(cls, given: bool) -> bool:
+        if given and find_spec("opentelemetry") is None:
+            raise ValueError("OpenTelemetry is not installed; install the extra `traces`")
         return given
 
     @field_validator("redis_url")

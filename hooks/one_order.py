@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cds_service.policy.compiled import CompiledPolicy
-from cds_service.policy.determination import Determination, determine
+from cds_service.policy.determination import Determination
 from cds_service.policy.facts import Facts
 from cds_service.policy.reasons import Outcome, Status
 from fhir_mappings.chart import Chart
@@ -70,7 +70,7 @@ def judge(asking: Asking, draft: DraftOrder, chart: Chart, covered: Standing) ->
     facts = _with_roster_lines(facts_for(policies[0], chart, service.vocabulary.labs), covered)
     # A draft may have no id yet: then its entry's fullUrl is the one name that the caller knows it by.
     facts = replace(facts, order=replace(facts.order, reference=draft.reference))
-    said = determine(policies[0], facts)
+    said = service.determine(policies[0], facts)
     assertion_id = _assertion_id(service, draft, covered.reference, said)
     beside = _dependencies(asking, draft, frozenset(policies[0].tests))
     judged = Judged(draft, day, covered, label, chart, facts, said, assertion_id, dependencies=beside)
