@@ -57,7 +57,8 @@ def answered(call: Call, hook: Hook, service: Service, caller: Caller, moment: M
     products = frozenset[str]().union(*(products_of(order.resource, sent.record, service) for order in orders))
     needs = needs_of(service.library.governing(products, moment.today), asked)
     complete_record(sent, needs, asked, service.vocabulary, service.reader, server, moment.deadline)
-    asking = Asking(call, hook, caller, service, dialect, choices(call.configuration), moment.today)
+    home = server.base if server is not None else f"{caller.name} {call.fhir_server}".strip()
+    asking = Asking(call, hook, caller, service, dialect, choices(call.configuration), moment.today, home)
     judged = []
     for order in orders:
         day = day_of(order.resource, moment.today)

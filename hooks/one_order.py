@@ -42,6 +42,9 @@ class Asking(Struct, frozen=True):
     dialect: Dialect
     choices: Choices
     today: date
+    # The FHIR server that order and patient live on. One that the caller may not have read is its own word alone, and
+    # stands under its name: else any client could name another's server and be told what was issued there.
+    home: str = ""
 
 
 class Judged(Struct, frozen=True):
@@ -138,7 +141,7 @@ def entry_of(asking: Asking, judged: Judged) -> Entry | None:
         caller=asking.caller.name,
         dialect=asking.dialect,
         member=_member_key(asking, judged),
-        order=f"{asking.call.fhir_server} {judged.draft.reference}",
+        order=f"{asking.home} {judged.draft.reference}",
         coverage=judged.standing.reference or "",
         assertion_id=judged.assertion_id,
         said=said,
@@ -177,7 +180,7 @@ def _member_key(asking: Asking, judged: Judged) -> str:
         payers = [f"{system}|{value}" for payer in chart.coverage.payers for system, value in payer.identifiers]
         if known and payers:
             return f"payer {payers[0]} {known[0]}"
-    return f"patient {asking.call.fhir_server} {asking.call.patient_id}"
+    return f"patient {asking.home} {asking.call.patient_id}"
 
 
 def written(
