@@ -10,8 +10,9 @@ from msgspec import Struct
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[A-Za-z0-9.\-]+|\[[0-9A-Fa-f:.]+\]")
-# A path that any reader could take for another one: dot segments, escaped slashes or dots, backslashes, controls.
-_DOUBTFUL_PATH = re.compile(r"(?:^|/)\.{1,2}(?:/|$)|%2e|%2f|%5c|\\|//|[\x00-\x20\x7f]", re.IGNORECASE)
+# A path that any reader could take for another one: dot segments, escaped slashes, dots or escapes, backslashes,
+# controls, and parameters of a segment (some servers read `..;` as `..`).
+_DOUBTFUL_PATH = re.compile(r"(?:^|/)\.{1,2}(?:/|$)|%2e|%2f|%5c|%25|%3b|;|\\|//|[\x00-\x20\x7f]", re.IGNORECASE)
 
 
 class Server(Struct, frozen=True):
