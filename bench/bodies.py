@@ -6,6 +6,7 @@ from itertools import count
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from bench.unrelated import unrelated
 from cds_service.demo.stories import Story, stories
@@ -63,12 +64,28 @@ def story() -> Story:
     return next(told for told in stories(datetime.now(UTC).date(), PUBLIC_URL) if told.id == STORY)
 
 
-def full_prefetch(size: str) -> Template:
-    """An order-sign call of that size with the whole chart in its prefetch, under the service's own keys."""
+OTHER_DRUG = {
+    "coding": [{"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": "860975"}],
+    "text": "Metformin",
+}
+
+
+def ungoverned(size: str) -> Template:
+    """The same call for a drug that no policy governs."""
     told = story()
+    return full_prefetch(size, told=replace(told, order={**told.order, "medicationCodeableConcept": OTHER_DRUG}))
+
+
+def full_prefetch(size: str, extension: Json | None = None, told: Story | None = None) -> Template:
+    """An order-sign call of that size with the whole chart in its prefetch, under the service's own keys.
+
+    `extension` comes on top of the size; without it there is none.
+    """
+    told = told or story()
     chart = [lean(found) for found in told.resources if _kept(found)] if size == "15 KB" else list(told.resources)
     chart = _padded(chart, told, SIZES[size])
-    return template(size, call(told, prefetch(chart)))
+    body = call(told, prefetch(chart))
+    return template(size, body if extension is None else {**body, "extension": extension})
 
 
 def _kept(resource: Json) -> bool:

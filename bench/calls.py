@@ -90,3 +90,8 @@ def percentile(samples: list[float], share: float) -> float:
 def ratios(above: list[float], below: list[float]) -> list[float]:
     """Round by round."""
     return [upper / lower for upper, lower in zip(above, below, strict=True)]
+
+
+def milliseconds(seconds: list[float]) -> str:
+    """The median, for a remark."""
+    return f"{1000 * median(seconds):.2f}"

@@ -86,6 +86,7 @@ def create_app(settings: Settings, knowledge: Knowledge | None = None) -> Flask:
     rates = Rates(settings.client_rate, settings.address_rate, metrics.throttled)
     callers = callers_of(settings, log, metrics, rates)
     app = Flask("cds_service", static_folder=None)
+    app.url_map.merge_slashes = False  # two slashes are another path: a 404, and no redirect with a page
     if settings.proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
     register_errors(app, log)
@@ -158,6 +159,7 @@ def build_service(
     knowledge = knowledge or load_knowledge(settings.policies_dir)
     library, labs = knowledge.library, knowledge.labs
     tests = sorted({test for policy in library.policies for test in policy.tests})
+    billed = frozenset[str]().union(*(policy.billed for policy in library.policies))
     own_secret = secrets.token_bytes(32)
     return Service(
         library=library,
@@ -167,7 +169,9 @@ def build_service(
         label=settings.payer_label,
         hcpcs=library.systems.systems["hcpcs"][0],
         orderables=_orderables(labs, tests, library.systems),
-        templates=templates(EVERYTHING, [token for test in tests for token in labs.tokens(test)]),
+        templates=templates(
+            EVERYTHING, [token for test in tests for token in labs.tokens(test)], knowledge.codes.bare_codes(billed)
+        ),
         default_dialect=settings.default_dialect,
         secret=secret or (lambda: own_secret),
         plans=Plans(

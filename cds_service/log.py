@@ -5,7 +5,10 @@ import sys
 from collections.abc import MutableMapping
 from typing import Any
 
+import msgspec
 import structlog
+
+_ENCODER = msgspec.json.Encoder(enc_hook=str)
 
 FIELDS = frozenset(
     {
@@ -28,6 +31,7 @@ FIELDS = frozenset(
         "client",
         "server",
         "library",
+        "metric",
     }
 )
 
@@ -48,6 +52,10 @@ class _Wordless(logging.Handler):
         say(event, kind=kind, where=f"{record.filename}:{record.lineno}", library=record.name)
 
 
+def _encoded(event: Any, **_: Any) -> str:
+    return _ENCODER.encode(event).decode()
+
+
 def configure_logs() -> None:
     """Sets up the process's logs; of the libraries' own, warnings and errors."""
     handler = _Wordless(logging.WARNING)
@@ -62,7 +70,7 @@ def configure_logs() -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
             _listed,
-            structlog.processors.JSONRenderer(),
+            structlog.processors.JSONRenderer(serializer=_encoded),
         ],
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from cds_service.openapi_fhir import SCHEMAS as FHIR_SCHEMAS
+from cds_service.openapi_fhir import fhir_paths
 from hooks.hook import Hook, Member, MemberKind
 from hooks.options import OPTIONS
 from hooks.registry import HOOKS
@@ -39,7 +41,8 @@ def document(public_url: str, with_tokens: bool, version: str) -> Schema:
     for hook in HOOKS:
         paths[f"/cds-services/{hook.service_id}"] = {"post": _call(hook, with_tokens)}
         paths[f"/cds-services/{hook.service_id}/feedback"] = {"post": _feedback(hook, with_tokens)}
-    components: Schema = {"schemas": {**_SCHEMAS, **{_name(hook): _request(hook) for hook in HOOKS}}}
+    paths.update(fhir_paths(_security(with_tokens)))
+    components: Schema = {"schemas": {**_SCHEMAS, **FHIR_SCHEMAS, **{_name(hook): _request(hook) for hook in HOOKS}}}
     if with_tokens:
         components["securitySchemes"] = {"client": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
     return {

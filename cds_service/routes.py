@@ -2,7 +2,7 @@
 
 import re
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any
 
@@ -22,7 +22,7 @@ from hooks.hook import Hook
 from hooks.refusals import Refusal
 from hooks.registry import HOOK_OF
 from hooks.service import Moment, Service
-from hooks.wire import encode
+from hooks.wire import decode, encode
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _MARGIN_S = 0.05  # of the deadline, kept for judging and writing what was read
@@ -49,7 +49,7 @@ def cds_blueprint(
     def call(service_id: str) -> Response:
         started = time.monotonic()
         hook = _hook(service_id)
-        g.hook, g.started = hook.name, started
+        g.hook, g.started, g.began = hook.name, started, datetime.now(UTC)
         caller = callers.identify(request.headers.get("Authorization"), request.path)
         found = parse_call(body_of(settings.max_body_bytes), hook)
         g.hook_instance = found.instance if _UUID.fullmatch(found.instance) else "other"
@@ -57,6 +57,7 @@ def cds_blueprint(
         result = answered(found, hook, service, caller, moment)
         _count(metrics, hook, result)
         g.outcomes = [said.outcome.value for said in result.said]
+        g.metric = result.metric
         return json_response(result.response)
 
     @routes.post("/cds-services/<service_id>/feedback")
@@ -82,10 +83,27 @@ def cds_blueprint(
                 status=response.status_code,
                 outcomes=g.get("outcomes", []),
                 duration_ms=round(seconds * 1000, 1),
+                metric=_metric(response, seconds),
             )
         return response
 
     return routes
+
+
+def _metric(response: Response, seconds: float) -> dict[str, Any]:
+    """The call as CRDMetricData (CRD 2.2.1 metric-1)."""
+    found = {
+        "source": "payer-src",
+        "hookInstance": g.get("hook_instance", ""),
+        "hookType": g.hook,
+        "requestTime": g.began.isoformat(timespec="milliseconds"),
+        "responseTime": (g.began + timedelta(seconds=seconds)).isoformat(timespec="milliseconds"),
+        "httpResponse": response.status_code,
+        **g.get("metric", {}),
+    }
+    if response.status_code >= 400:
+        found["issue"] = [{"code": issue["code"]} for issue in decode(response.data)["issue"]]
+    return found
 
 
 def _hook(service_id: str) -> Hook:

@@ -8,7 +8,7 @@ claim what no test shows.
 import ast
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 from msgspec import Struct
@@ -17,7 +17,8 @@ SOURCE = Path(__file__).with_name("conformance.yaml")
 TARGET = Path(__file__).with_name("conformance.md")
 TESTS = Path(__file__).parents[1] / "tests"
 MARKER = "conformance"
-Status = Literal["holds", "does not apply", "not yet"]
+Status = Literal["holds", "does not apply", "departs by choice", "not yet"]
+STATUSES: tuple[Status, ...] = get_args(Status)
 
 
 class Statement(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -27,7 +28,9 @@ class Statement(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
     level: Literal["SHALL", "SHALL NOT", "SHOULD", "SHOULD NOT", "MAY"]
     says: str
     apart: str = ""  # why it does not apply
+    departs: str = ""  # why it is not done, where that is a choice; of what a server SHALL do none may be
     open: str = ""  # what is missing, where it does not hold yet
+    beside: str = ""  # what of a statement that holds is not this service's part
 
 
 class ConformanceError(ValueError):
@@ -68,12 +71,15 @@ def status_of(statement: Statement, shown: Mapping[str, tuple[str, ...]]) -> Sta
     said: dict[Status, bool] = {
         "holds": statement.id in shown,
         "does not apply": bool(statement.apart),
+        "departs by choice": bool(statement.departs),
         "not yet": bool(statement.open),
     }
     true = [status for status, holds in said.items() if holds]
     if len(true) != 1:
-        what = " and ".join(true) or "neither held, apart nor open"
-        raise ConformanceError(f"{statement.id}: {what}; expected one of holds, does not apply, not yet")
+        what = " and ".join(true) or "neither held, apart, departed from nor open"
+        raise ConformanceError(f"{statement.id}: {what}; expected one of {', '.join(STATUSES)}")
+    if statement.departs and statement.level.startswith("SHALL"):
+        raise ConformanceError(f"{statement.id}: no choice is left where the guide says {statement.level}")
     return true[0]
 
 
@@ -84,14 +90,15 @@ def document() -> str:
     if unknown:
         raise ConformanceError(f"a test is marked with {unknown[0]!r}, which is no statement that binds a server")
     status = {statement.id: status_of(statement, shown) for statement in statements}
-    counts = {one: sum(found == one for found in status.values()) for one in ("holds", "does not apply", "not yet")}
+    counts = {one: sum(found == one for found in status.values()) for one in STATUSES}
     lines = [
         "# Conformance to CRD 2.2.1",
         "",
         "Generated from `docs/conformance.yaml` and the tests by `python -m docs.conformance`; do not edit.",
         "",
         f"The guide has {len(statements)} statements that bind a server or its organization: {counts['holds']} hold, "
-        f"{counts['does not apply']} do not apply, {counts['not yet']} do not hold yet or by choice.",
+        f"{counts['does not apply']} do not apply, from {counts['departs by choice']} this service departs by choice, "
+        f"{counts['not yet']} do not hold yet.",
         "",
         *_DEFECTS,
     ]
@@ -104,7 +111,8 @@ def document() -> str:
 
 
 def _row(statement: Statement, status: Status, tests: tuple[str, ...]) -> str:
-    why = "<br>".join(f"`{name}`" for name in tests) or statement.apart or statement.open
+    shown = [*(f"`{name}`" for name in tests), *([statement.beside] if statement.beside else [])]
+    why = "<br>".join(shown) or statement.apart or statement.departs or statement.open
     return f"| {statement.id} | {statement.says} | {status} | {why} |"
 
 

@@ -11,7 +11,7 @@ from fhir_mappings.queries import Failure, Query, is_error
 from fhir_mappings.references import Json, child, children
 
 _STATUS = {401: Failure.UNAUTHORIZED, 403: Failure.FORBIDDEN, 404: Failure.NOT_FOUND, 410: Failure.NOT_FOUND}
-_STATUS[429] = Failure.BUSY
+_STATUS |= {405: Failure.NOT_SUPPORTED, 501: Failure.NOT_SUPPORTED, 429: Failure.BUSY}
 _PAUSE_S = 0.05  # before the one repetition, where the server names no time
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode  # a measured value keeps its digits
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from cds_service.policy.dates import day_span
 from cds_service.policy.facts import NO_NAMES, Facts, Result
+from fhir_mappings.bills import read_bills
 from fhir_mappings.codes import CodeIndex
 from fhir_mappings.condition import read_conditions, read_reasons
 from fhir_mappings.coverage import CoverageChoice, choose_coverage
@@ -30,7 +31,7 @@ from fhir_mappings.record import Record
 from fhir_mappings.references import Json, word
 from fhir_mappings.servers import Server, base_of
 
-__all__ = ["Asked", "Chart", "Needs", "Vocabulary", "Wanted", "chart_of", "collect", "gather"]
+__all__ = ["Asked", "Chart", "Needs", "Vocabulary", "Wanted", "chart_of", "collect", "gather", "outline_of"]
 
 
 class Vocabulary(Struct, frozen=True):
@@ -123,7 +124,7 @@ def chart_of(
     person = read_patient(record)
     results = _results(record, needs, vocabulary.labs)
     diagnoses = read_conditions(record, codes) + read_reasons(order, read.reference, record, codes)
-    treatments = read_treatments(record, codes)
+    treatments = read_treatments(record, codes) + read_bills(record, codes, on)
     clinicians = tuple(read_clinicians(record, order, users(asked), codes, day_span(on)))
     notes = read_notes(record, codes)
     unread = frozenset(record.unread | ({"order"} if unread_product(order, record) else NO_NAMES))
@@ -149,6 +150,26 @@ def chart_of(
         {source: tuple(dict.fromkeys(names)) for source, names in record.broken.items()},
         dict(record.failures),
     )
+
+
+def outline_of(record: Record, order: Json, asked: Asked, vocabulary: Vocabulary, day: date | None = None) -> Chart:
+    """The chart of an order for a drug that no policy knows: the order, its Coverage and the patient; nothing else."""
+    on = day or asked.day
+    coverage = choose_coverage(record, order, vocabulary.codes, day_span(on))
+    facts = Facts(
+        day=on,
+        order=read_order(order, record, vocabulary.codes),
+        person=read_patient(record),
+        plan=coverage.plan,
+        results={},
+        diagnoses=(),
+        treatments=(),
+        clinicians=(),
+        notes=(),
+        answers={},
+        unread=frozenset(record.unread),
+    )
+    return Chart(facts, coverage, record.at(record.patient), {}, (), {}, dict(record.failures))
 
 
 def _results(record: Record, needs: Needs, labs: LabTable) -> dict[str, tuple[Result, ...]]:

@@ -142,6 +142,10 @@ class CodeIndex:
         found = (code for name in names for code in self._sets[name].codes)
         return tuple(self._systems.token(code) for code in found if code.status == "verified" and not code.below)
 
+    def bare_codes(self, names: Iterable[str]) -> tuple[str, ...]:
+        """The codes of those sets without their systems, partial ones too: whoever reads what is found judges it."""
+        return tuple(dict.fromkeys(code.code for name in sorted(names) for code in self._sets[name].codes))
+
     def _read_names(self, key: ConceptKey, kind: Kind) -> Names:
         index = self._kinds.get(kind)
         if index is None:

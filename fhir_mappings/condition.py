@@ -8,6 +8,7 @@ from fhir_mappings.record import Record
 from fhir_mappings.references import Json, child, children, label_with_code, own_reference, readable, word
 
 _UNCONFIRMED = frozenset({"unconfirmed", "provisional", "differential"})
+_STATUS_ALONE = "diagnoses/status"  # a card counts it among what could not be read; no criterion rests on it
 _OVER = frozenset({"inactive", "remission", "resolved"})
 
 
@@ -61,13 +62,14 @@ def _read_condition(resource: Json, record: Record, codes: CodeIndex) -> Diagnos
     if not isinstance(concept, dict) or sets == NO_NAMES:
         record.mark_broken("diagnoses", resource)
         return None
-    if verification is None or clinical is None:
-        # A status of the wrong type may say "refuted": the diagnosis is kept, and counts as not confirmed.
-        record.mark_broken("diagnoses", resource)
     certainty = Certainty.CONFIRMED
-    if verification == "refuted":
+    if verification is None or clinical is None:
+        # What it is about is known: it opens what asks for that, and nothing else.
+        certainty = Certainty.UNREADABLE
+        record.mark_broken(_STATUS_ALONE, resource)
+    elif verification == "refuted":
         certainty = Certainty.REFUTED
-    elif verification is None or verification in _UNCONFIRMED:
+    elif verification in _UNCONFIRMED:
         certainty = Certainty.UNCONFIRMED
     date, dated = _date(resource)
     return Diagnosis(
@@ -106,6 +108,8 @@ def _date(resource: Json) -> tuple[Span | None, str]:
 
 
 def _display(name: str, certainty: Certainty, clinical: str) -> str:
+    if certainty is Certainty.UNREADABLE:
+        return f"{name}, its status could not be read"
     marks = [certainty.value] if certainty is not Certainty.CONFIRMED else []
     marks += [clinical] if clinical in _OVER else []
     return ", ".join((name, *marks))

@@ -14,7 +14,7 @@ from fhir_mappings.fhir_dates import result_date
 from fhir_mappings.fibrosis import fibrosis_stage
 from fhir_mappings.labs import LabTable, LabTest, Match
 from fhir_mappings.quantity import read_number_text
-from fhir_mappings.result_flags import ResultFlags, flags_of
+from fhir_mappings.result_flags import ResultFlags, flag_words, flags_of
 from fhir_mappings.result_values import result_display
 from fhir_mappings.result_words import word_of_number, words_of
 
@@ -152,6 +152,6 @@ def _result(
     for words in (text, title, *(display for _, _, display in codings)):
         if words:
             flags |= flags_of(labs, test.name, words)
-    display = result_display(test, shown, written, stage)
+    display = result_display(test, shown, written, stage) + flag_words(labs, test.name, flags)
     reference = f"DiagnosticReport/{name}" if isinstance(name, str) else "DiagnosticReport"
     return Result(test.name, reference, display, span, stage, value, None, problem, ResultFlags.settled(flags))

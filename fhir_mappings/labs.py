@@ -92,6 +92,7 @@ class LabTest(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     normal_high: Bounds | None = None  # where a report's upper reference limit lies; elsewhere the unit is not believed
     unitless: tuple[Unitless, ...] = ()
     cutoff: Cutoff | None = None
+    infancy_months: int = 0  # up to this age the result is not the patient's own level
     reactive: bool = False  # a screen: "reactive" awaits confirmation
     any_positive: bool = False  # names several viruses or bands: one positive among negatives is positive
     order: Order | None = None
@@ -160,6 +161,7 @@ class FlagRule(Struct, frozen=True, forbid_unknown_fields=True):
     match: tuple[str, ...]
     exclude: tuple[str, ...] = ()
     tests: tuple[str, ...] = ()  # empty for every test
+    says: str = ""  # what a card says of it behind the result
 
 
 class LabFile(Struct, frozen=True, forbid_unknown_fields=True):

@@ -106,6 +106,14 @@ _AS_NEEDED = _Phrases(
     ("needed", "prn", "p.r.n", "demand"),
     re.compile(r"\bas[ -]needed\b|\bprn\b|\bp\.r\.n\b|\bif needed\b|\bwhen needed\b|\bon[ -]demand\b", re.I),
 )
+# A procedure that names a drug and gives none.
+_TALK = _Phrases(
+    ("consult", "counsel", "educat", "evaluat", "eligib", "screening", "assess", "referral", "discuss", "planning"),
+    re.compile(
+        r"\bconsult|\bcounsel|\beducati|\bevaluati|\beligib|\bscreening\b|\bassess|\breferral\b|\bdiscuss|\bplanning\b",
+        re.I,
+    ),
+)
 _SCHEDULED = re.compile(
     r"\bprophyla|\bevery \w+|\b(?:once|twice|\w+ times) (?:a|per|each) (?:day|week|month)\b|\b(?:bi-?)?weekly\b"
     r"|\bdaily\b|\bmonthly\b|\bq\s?\d+\s?(?:h|d|w)",
@@ -182,9 +190,10 @@ def _medication_readable(medication: Json) -> bool:
     )
 
 
-def is_regular(order: Json) -> bool | None:
-    """True for a schedule, False for as needed, None when the order says neither."""
-    said = [_dosage_regular(dosage) for dosage in children(order, "dosageInstruction")]
+def is_regular(resource: Json) -> bool | None:
+    """True for a schedule, False for as needed, None when an order or a statement says neither."""
+    dosages = (*children(resource, "dosageInstruction"), *children(resource, "dosage"))
+    said = [_dosage_regular(dosage) for dosage in dosages]
     if any(said):  # a schedule with an extra dose as needed is a schedule
         return True
     return False if False in said else None
@@ -217,6 +226,8 @@ def _read_treatment(resource: Json, kind: _Kind, record: Record, codes: CodeInde
     is_procedure = kind.verb == "done"
     if is_procedure:
         concept = child(resource, "code")
+        if _TALK.found_in(label(concept)):
+            return None
         sets = codes.names(concept, "product")
         known = sets != NO_NAMES or "code" not in resource or readable(concept)
     else:
@@ -241,7 +252,7 @@ def _read_treatment(resource: Json, kind: _Kind, record: Record, codes: CodeInde
         span,
         own_reference(resource) or word(resource, "resourceType"),
         f"{name} {kind.verb} on {written}" if written else f"{name} {kind.verb}, no date",
-        is_regular(resource) if is_order else None,
+        is_regular(resource) if kind.how in (How.ORDERED, How.STATED) else None,
         said.doubtful or _is_doubtful(resource, name),
     )
 

@@ -6,15 +6,18 @@ from msgspec.structs import replace
 
 from cds_service.policy.compiled import CompiledPolicy
 from cds_service.policy.dates import months_before
-from cds_service.policy.facts import Facts, Result
+from cds_service.policy.facts import NO_NAMES, Facts, Names, Result
 from fhir_mappings.answered import answered_results, in_the_words_of
 from fhir_mappings.chart import Asked, Chart, Needs, Wanted
+from fhir_mappings.infancy import with_infancy
 from fhir_mappings.labs import LabTable
 
 # Everything that some criterion can be judged by; all of it is read in one parallel round.
 EVERYTHING = frozenset(
     {
         "CareTeam",
+        "ChargeItem",
+        "Claim",
         "Condition",
         "Coverage",
         "DiagnosticReport",
@@ -35,6 +38,7 @@ EVERYTHING = frozenset(
         "ServiceRequest",
     }
 )
+_BILLS = frozenset({"ChargeItem", "Claim"})
 # What is needed of an order that no policy governs: whom to say so to.
 COVERAGE_ALONE = frozenset({"Coverage", "Organization"})
 
@@ -47,14 +51,17 @@ def needs_of(policies: Iterable[CompiledPolicy], asked: Asked) -> Needs:
     tests: dict[str, Wanted] = {}
     names: list[str] = []
     together: dict[str, str] = {}
+    billed: Names = NO_NAMES
     for policy in policies:
+        billed |= policy.billed
         names.append(f"Questionnaire/{policy.source.questionnaire}")
         for test, months in policy.tests.items():
             any_date = months is None or (test in tests and tests[test].since is None)
             since = None if any_date or months is None else months_before(asked.day, months)
             tests[test] = Wanted(_HISTORY if any_date else _LATEST, since)
         together.update(policy.together)
-    return Needs(tests, EVERYTHING if names else COVERAGE_ALONE, tuple(names), together)
+    types = (EVERYTHING if billed else EVERYTHING - _BILLS) if names else COVERAGE_ALONE
+    return Needs(tests, types, tuple(names), billed, together)
 
 
 def facts_for(policy: CompiledPolicy, chart: Chart, labs: LabTable) -> Facts:
@@ -71,5 +78,6 @@ def facts_for(policy: CompiledPolicy, chart: Chart, labs: LabTable) -> Facts:
         for result in answered:
             merged[result.test] = (*merged.get(result.test, ()), result)
         results = merged
+    results = with_infancy(results, facts.person.birth if facts.person is not None else None, labs)
     unread = facts.unread | chart.broken.keys() if chart.broken else facts.unread
     return replace(facts, answers=answers, results=results, unread=unread)

@@ -13,8 +13,8 @@ from cds_service.policy.dates import Span
 from cds_service.policy.facts import NO_NAMES, Names, Result, Stage
 from fhir_mappings.fhir_dates import result_date
 from fhir_mappings.labs import LabTable, Match
-from fhir_mappings.result_flags import ResultFlags, flags_of
-from fhir_mappings.result_values import concept_text, quantity_text, read_value, result_display, unit_agrees
+from fhir_mappings.result_flags import ResultFlags, flag_words, flags_of
+from fhir_mappings.result_values import concept_text, names_of, quantity_text, read_value, result_display, unit_agrees
 
 _STAGES = {
     "final": Stage.FINAL,
@@ -100,14 +100,13 @@ def _result(element: dict[str, Any], match: Match, frame: Frame, labs: LabTable)
     if match.how == "text":
         flags |= _TEXT_MATCH
     code = element.get("code")
-    title = code.get("text") if isinstance(code, dict) else None
     said: Names = NO_NAMES
-    for text in (*frame.prose, found.prose, title):
+    for text in (*frame.prose, found.prose, *names_of(code)):
         if text and isinstance(text, str):
             said |= flags_of(labs, test.name, text)
     if said:
         flags = ResultFlags.settled(flags | said)
-    shown = result_display(test, found.shown, frame.date_text, frame.stage)
+    shown = result_display(test, found.shown, frame.date_text, frame.stage) + flag_words(labs, test.name, flags)
     return Result(
         test.name,
         frame.reference,

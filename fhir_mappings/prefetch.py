@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from fhir_mappings.queries import is_error
+from fhir_mappings.queries import is_error, says_not_offered
 from fhir_mappings.references import Json, child, children, own_reference, word
 
 _BY_CODE = re.compile(r"[?&]code(?:(?::|%3A)[a-z-]+)?=")
@@ -33,6 +33,7 @@ class Row(Struct, frozen=True):
     search: tuple[tuple[str, str], ...] | None = None
     subject: str = "subject"  # the member that names the patient; empty for what belongs to none
     single: bool = False  # one resource is the whole answer
+    optional: bool = False  # many servers do not offer it: one that says so has told all there is
 
 
 def _row(kind: str, source: str, key: str, *search: tuple[str, str], subject: str = "subject") -> Row:
@@ -40,6 +41,7 @@ def _row(kind: str, source: str, key: str, *search: tuple[str, str], subject: st
 
 
 _NEWEST = ("_sort", "-date")
+_BILLS = (("_sort", "-created"), ("_count", "200"))
 ROWS = (
     Row("Patient", "patient", "patient", f"Patient/{PATIENT}", subject="", single=True),
     # The guide's own string. The server is asked without the status: a cancelled Coverage is an answer too.
@@ -54,6 +56,9 @@ ROWS = (
     _row("MedicationAdministration", "treatments", "medicationAdministrations", ("_count", "200")),
     _row("MedicationStatement", "treatments", "medicationStatements", ("_count", "200")),
     _row("MedicationDispense", "treatments", "medicationDispenses", ("_count", "200")),
+    # Template and search of charges depend on what the policies ask for: see reads.py.
+    Row("ChargeItem", "bills", "chargeItems", search=(("_count", "200"),), optional=True),
+    Row("Claim", "bills", "claims", f"Claim?patient={PATIENT}", _BILLS, "patient", optional=True),
     Row("Medication", "treatments", "medications", subject=""),
     Row("Practitioner", "clinicians", "practitioners", "Practitioner?_id={{userPractitionerId}}", subject=""),
     Row(
@@ -75,13 +80,17 @@ ROW_OF: Mapping[str, Row] = {row.type: row for row in ROWS}
 ROW_OF_KEY: Mapping[str, Row] = {row.key: row for row in ROWS}
 
 
-def templates(types: Iterable[str], tokens: Iterable[str]) -> dict[str, str]:
-    """The prefetch templates of those types by key; `tokens` are the `system|code` of every test that is asked for."""
+def templates(types: Iterable[str], tokens: Iterable[str], billed: Iterable[str] = ()) -> dict[str, str]:
+    """The prefetch templates of those types by key.
+
+    `tokens` are the `system|code` of every test that is asked for, `billed` the codes of every drug that is looked for
+    among the charges.
+    """
     wanted = frozenset(types)
     found = {row.key: row.template for row in ROWS if row.type in wanted and row.template}
-    codes = ",".join(dict.fromkeys(tokens))
-    if codes and "Observation" in wanted:
-        found[ROW_OF["Observation"].key] = f"Observation?patient={PATIENT}&code={codes}"
+    for kind, codes in (("Observation", tokens), ("ChargeItem", billed)):
+        if kind in wanted and (listed := ",".join(dict.fromkeys(codes))):
+            found[ROW_OF[kind].key] = f"{kind}?patient={PATIENT}&code={listed}"
     return found
 
 
@@ -133,7 +142,8 @@ def read_prefetch(prefetch: object) -> Prefetched:
                 if _BY_CODE.search(_link(value, "self") or ""):
                     filtered.add(row.type)
         elif value.get("resourceType") == "OperationOutcome":
-            state = State.FAILED
+            none_offered = row is not None and row.optional and says_not_offered(value)
+            state = State.NOTHING if none_offered else State.FAILED
         else:
             resources.append(value)
             state = State.SUPPLIED if row and row.single and value.get("resourceType") == row.type else None

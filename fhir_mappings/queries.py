@@ -1,12 +1,13 @@
 """What is asked of a FHIR server, and what comes back: plain values, so that nothing but the client knows HTTP."""
 
+import re
 from collections.abc import Sequence
 from enum import StrEnum
 from urllib.parse import quote
 
 from msgspec import Struct
 
-from fhir_mappings.references import Json, children, is_id, word
+from fhir_mappings.references import Json, child, children, is_id, word
 from fhir_mappings.servers import page_url
 
 
@@ -19,6 +20,7 @@ class Failure(StrEnum):
     FORBIDDEN = "forbidden"  # 403
     NOT_FOUND = "not-found"  # 404, 410
     REFUSED = "refused"  # any other 4xx
+    NOT_SUPPORTED = "not-supported"  # 405, 501
     BUSY = "busy"  # 429
     SERVER_ERROR = "server-error"  # 5xx
     REDIRECTED = "redirected"  # never followed
@@ -29,6 +31,11 @@ class Failure(StrEnum):
     NOT_ASKED = "not-asked"  # a query with an empty value, which servers read as no criterion at all
     LEFT_ALONE = "left-alone"  # a server that is known to be down: see `circuit`
     FAULT = "fault"  # a fault of ours
+
+
+# What a server says of a resource type that it does not offer, or not to this caller.
+NOT_OFFERED = frozenset({Failure.NOT_FOUND, Failure.FORBIDDEN, Failure.NOT_SUPPORTED})
+_NO_SUCH_TYPE = re.compile(r"unknown resource ?type|not (supported|implemented|enabled)|unsupported", re.IGNORECASE)
 
 
 class Query(Struct, frozen=True):
@@ -64,3 +71,13 @@ class Reply(Struct, frozen=True):
 def is_error(outcome: Json) -> bool:
     """True when an OperationOutcome tells of an error: warnings and information come beside good answers."""
     return any(word(issue, "severity") in ("error", "fatal") for issue in children(outcome, "issue"))
+
+
+def says_not_offered(outcome: Json) -> bool:
+    """True when every error of an OperationOutcome says that the resource type is not offered, or not to the caller."""
+    errors = [issue for issue in children(outcome, "issue") if word(issue, "severity") in ("error", "fatal")]
+    return bool(errors) and all(
+        word(issue, "code") in ("not-supported", "not-found", "forbidden")
+        or _NO_SUCH_TYPE.search(f"{word(issue, 'diagnostics')} {word(child(issue, 'details'), 'text')}") is not None
+        for issue in errors
+    )

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
-from cds_service.policy.facts import Stage
+from cds_service.policy.facts import NO_NAMES, Names, Stage
 from fhir_mappings.codes import CodeIndex
 from fhir_mappings.coverage import named_coverages, unresolved_payors
 from fhir_mappings.diagnostic_report import _IN_WORDS, _LIVER
@@ -19,8 +19,8 @@ from fhir_mappings.labs import LabTable
 from fhir_mappings.medication import unresolved_medications
 from fhir_mappings.observation import read_observation
 from fhir_mappings.practitioner import unresolved_people, without_role
-from fhir_mappings.prefetch import ROWS, Prefetched, State
-from fhir_mappings.queries import Query, Reply
+from fhir_mappings.prefetch import ROW_OF, ROWS, Prefetched, State
+from fhir_mappings.queries import NOT_OFFERED, Query, Reply
 from fhir_mappings.record import Record
 from fhir_mappings.references import Json, child, first_text, is_id, word
 from fhir_mappings.servers import Server
@@ -50,6 +50,7 @@ class Needs(Struct, frozen=True):
     tests: Mapping[str, Wanted]  # by name of a row in labs.yaml
     types: frozenset[str]  # FHIR resource types; rows of prefetch.py
     questionnaires: tuple[str, ...] = ()  # `Questionnaire/<name>` on the plan's own FHIR endpoint
+    billed: Names = NO_NAMES  # product sets that are looked for among the charges
     together: Mapping[str, str] = {}  # linkId → linkId whose date and report it shares, where its name does not show it
 
 
@@ -100,7 +101,8 @@ class Reads:
         asks = [*self._searches(), *self._tests(labs)]
         if reader is None or server is None:
             for ask in asks:
-                self._miss(ask.source, ask.query.path)
+                if not _is_optional(ask):
+                    self._miss(ask.source, ask.query.path)
         else:
             for _ in range(_ROUNDS):
                 asks += self._references()
@@ -130,7 +132,12 @@ class Reads:
             elif row.search is not None and state is State.FIRST_PAGE and row.type in self._prefetched.next_links:
                 yield _Ask(Query(row.type, page=self._prefetched.next_links[row.type]), row.source)
             elif row.search is not None and state in (State.ABSENT, State.FIRST_PAGE):
-                yield _Ask(Query(row.type, (*patient, *row.search)), row.source)
+                yield _Ask(Query(row.type, (*patient, *row.search, *self._by_code(row.type))), row.source)
+
+    def _by_code(self, kind: str) -> tuple[tuple[str, str], ...]:
+        """Charges are many, and asked for by code: under any system, since that of the drug's code has many names."""
+        codes = self._codes.bare_codes(self._needs.billed) if kind == "ChargeItem" else ()
+        return (("code", ",".join(codes)),) if codes else ()
 
     def _tests(self, labs: LabTable) -> Iterator[_Ask]:
         """A query for each test, newest first with a count, so that the size of the chart does not matter.
@@ -216,6 +223,8 @@ class Reads:
         scan = next((reply for ask, reply in zip(asks, replies, strict=True) if ask.test == "*"), None)
         for ask, reply in zip(asks, replies, strict=True):
             self._record.add_all(reply.resources)
+            if reply.failure in NOT_OFFERED and _is_optional(ask):
+                continue
             if reply.failure is not None:
                 self._record.failures[ask.source or ask.query.path.partition("/")[0]] = reply.failure
             if reply.broken and ask.source:
@@ -258,6 +267,11 @@ class Reads:
                     record.unread.add("clinicians")
         if not asked and self._prefetched.state("PractitionerRole") is State.ABSENT and any(self._roleless()):
             record.unread.add("clinicians")
+
+
+def _is_optional(ask: _Ask) -> bool:
+    row = ROW_OF.get(ask.query.path)
+    return row is not None and row.optional
 
 
 def _portions(tokens: Sequence[str]) -> Iterator[str]:

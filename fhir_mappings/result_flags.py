@@ -21,6 +21,17 @@ class ResultFlags:
             for test in labs.names
         }
 
+        self._words = {
+            (test, rule.flag): rule.says for rule in labs.flags if rule.says for test in rule.tests or labs.names
+        }
+
+    def words(self, test: str, flags: Names) -> str:
+        """What a card says of the flags, to stand behind the result; empty for most."""
+        said = [self._words.get((test, flag), "") for flag in sorted(flags)]
+        if "conflict" in flags:
+            said.append("flagged the other way by the laboratory")
+        return "".join(f", {words}" for words in said if words)
+
     def of_text(self, test: str, text: str) -> Names:
         """The flags that the text puts on a result of that test."""
         text = " ".join(text[:4000].split())
@@ -49,3 +60,8 @@ def flags_of(labs: LabTable, test: str, text: str) -> Names:
 @lru_cache(maxsize=2048)
 def _remembered(labs: LabTable, test: str, text: str) -> Names:
     return _flags(labs).of_text(test, text) or NO_NAMES
+
+
+def flag_words(labs: LabTable, test: str, flags: Names) -> str:
+    """What a card says of the flags of a result of that test, to stand behind it; empty for most."""
+    return _flags(labs).words(test, flags) if flags else ""

@@ -4,6 +4,7 @@ Decision order of a qualitative result: the coded value, the words of the text, 
 then the interpretation. A value and an interpretation that disagree are a conflict for a person.
 """
 
+import re
 from typing import Any
 
 from msgspec import Struct
@@ -32,6 +33,8 @@ _VALUE_FORMS = (
 _FOUND = (Word.POSITIVE, Word.REACTIVE)
 _DETECTION_LIMIT = frozenset({"detection-limit"})
 _CONFLICT = frozenset({"conflict"})
+_TITRE = frozenset({"titre"})  # its cut-off is the laboratory's
+_IS_TITRE = re.compile(r"\s*[<>≤≥]?=?\s*1\s?:\s?\d+")
 _NO_NUMBER = Reading()
 
 
@@ -88,7 +91,7 @@ def read_value(element: dict[str, Any], match: Match, labs: LabTable) -> Value |
         case "valueRange":
             return _range(raw, match, ranges)
         case "valueRatio":
-            return Value(_ratio_text(raw), problem=Reason.INCONCLUSIVE)  # a titre: its cut-off is the laboratory's
+            return Value(_ratio_text(raw), problem=Reason.INCONCLUSIVE, flags=_TITRE)
     return Value(problem=Reason.INCONCLUSIVE)
 
 
@@ -159,7 +162,8 @@ def _text(raw: str, element: dict[str, Any], match: Match, ranges: Any, labs: La
     said = words.in_text(raw, test)
     if said is None and reading is None and words.no_result(raw):
         return Value(none_yet=True)
-    return replace(_worded(shown, reading or _NO_NUMBER, said, element, match, ranges, labs), prose=raw)
+    found = _worded(shown, reading or _NO_NUMBER, said, element, match, ranges, labs)
+    return replace(found, prose=raw, flags=found.flags | _TITRE if _IS_TITRE.match(raw) else found.flags)
 
 
 def _worded(
@@ -254,3 +258,14 @@ def concept_text(concept: Any) -> str:
             if isinstance(coding, dict) and isinstance(found := coding.get(member), str) and found:
                 return _short(found)
     return ""
+
+
+def names_of(concept: Any) -> list[str]:
+    """The text of a CodeableConcept and the displays of its codings."""
+    if not isinstance(concept, dict):
+        return []
+    codings = concept.get("coding")
+    displays = (
+        [coding.get("display") for coding in codings if isinstance(coding, dict)] if isinstance(codings, list) else []
+    )
+    return [text for text in (concept.get("text"), *displays) if isinstance(text, str) and text]

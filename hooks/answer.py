@@ -15,7 +15,7 @@ from typing import Any
 from msgspec import Struct
 
 from cds_service.policy.determination import Determination
-from fhir_mappings.chart import chart_of, complete_record, open_record
+from fhir_mappings.chart import chart_of, complete_record, open_record, outline_of
 from fhir_mappings.fhir_dates import parse_date
 from fhir_mappings.needs import needs_of
 from hooks.book import Receipt
@@ -24,7 +24,8 @@ from hooks.cards import unread_order_card
 from hooks.coverage_information import Dialect
 from hooks.coverages import standing
 from hooks.hook import Hook
-from hooks.one_order import Asking, Judged, entry_of, judge, written
+from hooks.metric import counts_of, metric_of
+from hooks.one_order import Asking, Judged, Written, entry_of, judge, written
 from hooks.options import choices
 from hooks.orders import asked_of, orders_of, products_of
 from hooks.service import Caller, Moment, Service
@@ -36,6 +37,7 @@ class Answered(Struct, frozen=True):
     response: dict[str, Any]
     said: tuple[Determination, ...] = ()
     unrecorded: int = 0
+    metric: dict[str, Any] = {}  # see hooks/metric.py
 
 
 def answer(call: Call, hook: Hook, service: Service, caller: Caller, moment: Moment) -> dict[str, Any]:
@@ -54,23 +56,28 @@ def answered(call: Call, hook: Hook, service: Service, caller: Caller, moment: M
     sent = open_record(asked, server)
     if server is not None:
         sent.record.add_all(service.kept_forms(server.base, call.patient_id))
-    products = frozenset[str]().union(*(products_of(order.resource, sent.record, service) for order in orders))
-    needs = needs_of(service.library.governing(products, moment.today), asked)
+    counts = counts_of(sent.record)
+    products = [products_of(order.resource, sent.record, service) for order in orders]
+    needs = needs_of(service.library.governing(frozenset[str]().union(*products), moment.today), asked)
     complete_record(sent, needs, asked, service.vocabulary, service.reader, server, moment.deadline)
     home = server.base if server is not None else f"{caller.name} {call.fhir_server}".strip()
     asking = Asking(call, hook, caller, service, dialect, choices(call.configuration), moment.today, home)
     judged = []
-    for order in orders:
+    for order, known in zip(orders, products, strict=True):
         day = day_of(order.resource, moment.today)
-        chart = chart_of(sent.record, order.resource, needs, asked, service.vocabulary, day)
+        if known:
+            chart = chart_of(sent.record, order.resource, needs, asked, service.vocabulary, day)
+        else:
+            chart = outline_of(sent.record, order.resource, asked, service.vocabulary, day)
         covered = standing(order, chart, dialect, service.plans, day, moment.deadline)
         judged.append(judge(asking, order, chart, covered))
     receipts = _kept(asking, judged, moment)
     answers = [written(asking, one, receipt) for one, receipt in zip(judged, receipts, strict=True)]
-    answers += [([("guideline", unread_order_card(name, service.label, dialect))], None) for name in unread]
-    response = _response(asking, answers)
+    answers += [Written([("guideline", unread_order_card(name, service.label, dialect))]) for name in unread]
     lost = sum(1 for receipt in receipts if receipt is not None and not receipt.recorded)
-    return Answered(response, tuple(one.said for one in judged if one.said is not None), lost)
+    said = tuple(one.said for one in judged if one.said is not None)
+    response = _response(asking, answers)
+    return Answered(response, said, lost, metric_of(call, sent.record, counts, orders, answers, response))
 
 
 def day_of(order: Mapping[str, Any], today: date) -> date:
@@ -88,16 +95,14 @@ def _kept(asking: Asking, judged: list[Judged], moment: Moment) -> list[Receipt 
     return [next(receipts) if entry is not None else None for entry in entries]
 
 
-def _response(
-    asking: Asking, written_orders: list[tuple[list[tuple[str, dict[str, Any]]], dict[str, Any] | None]]
-) -> dict[str, Any]:
+def _response(asking: Asking, answers: list[Written]) -> dict[str, Any]:
     """The most important cards, as many as are wanted, and the actions."""
     wanted = asking.choices
     ranked = sorted(
-        (found for cards, _ in written_orders for found in cards if found[0] in wanted.cards),
+        (found for answer in answers for found in answer.cards if found[0] in wanted.cards),
         key=lambda found: wanted.cards.index(found[0]),
     )
-    actions = [action for _, action in written_orders if action is not None]
+    actions = [answer.action for answer in answers if answer.action is not None]
     return {
         "cards": [card for _, card in ranked[: wanted.max_cards]],
         "systemActions": actions if wanted.coverage_information else [],

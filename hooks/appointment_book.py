@@ -4,6 +4,7 @@ An appointment that stands on an order is answered on the order (CRD appointment
 alternate-reference extension on it for a MedicationRequest, which R4's `basedOn` cannot name.
 """
 
+import re
 from typing import Any
 
 from fhir_mappings.references import child, children
@@ -12,6 +13,9 @@ from hooks.bundles import DraftOrder, read_bundle
 from hooks.hook import ENCOUNTER, PATIENT, USER, Context, Hook, Member, Subjects
 from hooks.refusals import Refusal
 
+_NAMED = re.compile(  # relative, or at some server; a version of an order is that order
+    r"((?:https?://[^\s/?#]+(?:/[^\s/?#]+)*/)?[A-Za-z]{1,64}/[A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?"
+)
 ALTERNATE = "http://hl7.org/fhir/StructureDefinition/alternate-reference"
 
 
@@ -37,7 +41,7 @@ def _check_patient(appointment: DraftOrder, patient_id: str) -> None:
 
 
 def based_on(appointment: DraftOrder) -> tuple[str, ...]:
-    """`Type/id` of the orders that the appointment stands on."""
+    """The orders that the appointment stands on: `Type/id`, or their URL."""
     found = []
     for reference in children(appointment.resource, "basedOn"):
         others = [
@@ -46,9 +50,9 @@ def based_on(appointment: DraftOrder) -> tuple[str, ...]:
             if extension.get("url") == ALTERNATE
         ]
         for literal in others or [reference.get("reference")]:
-            name = "/".join(literal.split("/")[-2:]) if isinstance(literal, str) else ""
-            if members.REFERENCE.fullmatch(name):
-                found.append(name)
+            name = _NAMED.fullmatch(literal) if isinstance(literal, str) else None
+            if name is not None:
+                found.append(name[1])
     return tuple(found)
 
 
@@ -59,4 +63,5 @@ HOOK = Hook(
     read,
     documentation=True,
     numbers=True,
+    again="book again",
 )

@@ -75,13 +75,22 @@ def _check_order(resource: dict[str, Any], path: str, patient_id: str) -> None:
     extension = resource.get("extension", [])
     if not isinstance(extension, list):  # the answer is added to it
         raise wrong_type(f"{path}.extension", "an array", extension)
-    subject = resource.get("subject")
-    reference = subject.get("reference") if isinstance(subject, dict) else None
-    if reference is None:
-        return
-    if not isinstance(reference, str) or not f"/{reference}".endswith(f"/Patient/{patient_id}"):
-        place = f"{path}.subject"
+    member = patient_member(resource)
+    patient = resource.get(member)
+    reference = patient.get("reference") if isinstance(patient, dict) else None
+    if reference is not None and not is_patient(reference, patient_id):
+        place = f"{path}.{member}"
         raise Refusal(400, "value", f"{place}: the order is for another patient than context.patientId", place)
+
+
+def patient_member(order: dict[str, Any]) -> str:
+    """The member of an order that names its patient (FHIR R4)."""
+    return "patient" if order.get("resourceType") in ("NutritionOrder", "VisionPrescription") else "subject"
+
+
+def is_patient(reference: Any, patient_id: str) -> bool:
+    """True for a literal reference, relative or absolute, to that patient."""
+    return isinstance(reference, str) and f"/{reference}".endswith(f"/Patient/{patient_id}")
 
 
 def _raw_entries(body: bytes, member: str) -> list[bytes]:

@@ -9,6 +9,7 @@ from cds_service.policy.reasons import Outcome, Status
 from hooks import wording
 from hooks.coverage_information import Dialect, Links
 from hooks.wire import encode
+from hooks.wording import PLAIN, Telling
 
 _TOPICS = {
     "2.2": "http://terminology.hl7.org/CodeSystem/cdshooks-card-type",
@@ -25,15 +26,15 @@ _OVERRIDES = (
 
 
 def guidance_card(
-    said: Determination, links: Links, label: str, dialect: Dialect, assertion_id: str, caveats: tuple[str, ...] = ()
+    said: Determination, links: Links, label: str, dialect: Dialect, assertion_id: str, telling: Telling = PLAIN
 ) -> dict[str, Any]:
     """The answer with every criterion: an External Reference to the policy page."""
     calm = said.outcome in (Outcome.CRITERIA_MET, Outcome.POLICY_NOT_APPLICABLE)
     page = links.policy_page(said)
     return {
         "uuid": str(uuid4()),
-        "summary": wording.summary(said),
-        "detail": wording.detail(said, caveats),
+        "summary": wording.summary(said, telling),
+        "detail": wording.detail(said, telling),
         "indicator": "info" if calm else "warning",
         "source": _source(label, dialect, "guideline", page),
         "links": [{"label": f"{said.policy.policy}: {said.policy.name}", "url": page, "type": "absolute"}],
@@ -50,11 +51,12 @@ def missing_tests_card(
     """One-click orders for the missing results: Identify Additional Orders."""
     count = len(suggestions)
     what = "1 test is missing" if count == 1 else f"{count} tests are missing"
+    each = "It" if count == 1 else "Each"
     names = "; ".join(suggestion["label"].removeprefix("Order: ") for suggestion in suggestions)
     return {
         "uuid": str(uuid4()),
         "summary": f"{said.policy.name}: {what}, order {'it' if count == 1 else 'them'} here",
-        "detail": f"For {said.policy.name} the plan still needs: {names}. Each can be ordered with one click.",
+        "detail": f"For {said.policy.name} the plan still needs: {names}. {each} can be ordered with one click.",
         "indicator": "info",
         "source": _source(label, dialect, "clinical-reminder", links.policy_page(said)),
         "suggestions": suggestions,
@@ -67,11 +69,19 @@ def missing_tests_card(
 
 
 def unread_order_card(order: str, label: str, dialect: Dialect) -> dict[str, Any]:
-    """That an order of the call could not be read: Instructions, so that silence does not pass for an answer."""
+    """That an order of the call could not be read."""
+    summary = "One of the orders could not be read, so the plan has not judged it"
+    name = wording.escaped(order)
+    detail = f"{name} was neither sent nor could it be read from the chart. Ask again before relying on it."
+    return unjudged_card(order, summary, detail, label, dialect)
+
+
+def unjudged_card(order: str, summary: str, detail: str, label: str, dialect: Dialect) -> dict[str, Any]:
+    """Why an order was not judged: Instructions, so that silence does not pass for an answer."""
     return {
         "uuid": str(uuid4()),
-        "summary": "One of the orders could not be read, so the plan has not judged it",
-        "detail": f"{order} was neither sent nor could it be read from the chart. Ask again before relying on it.",
+        "summary": summary,
+        "detail": detail,
         "indicator": "warning",
         "source": {name: value for name, value in _source(label, dialect, "guideline", "").items() if value},
         "extension": _about(order, dialect),
@@ -93,7 +103,7 @@ def documentation_card(
         "summary": f"{name}: complete the documentation here",
         "detail": (
             f"The form holds what the chart shows already and asks for the rest: {'; '.join(asked)}. "
-            "The next time the order is signed, the answers count."
+            "The answers count the next time the plan looks at the order."
         ),
         "indicator": "info",
         "source": _source(label, dialect, "claim", links.policy_page(said)),

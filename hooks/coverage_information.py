@@ -140,7 +140,7 @@ def _fields(
         case Outcome.UNDETERMINED:
             return technical("Part of the record could not be read, so the criteria could not be judged.")
         case Outcome.POLICY_NOT_APPLICABLE:
-            return conditional(f"{said.policy.policy} does not apply to this line of business ({said.line}).")
+            return conditional(f"{said.policy.policy} does not apply to this line of business: {said.line}.")
 
 
 def _labels(said: Determination, status: Status) -> str:

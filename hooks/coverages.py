@@ -17,7 +17,9 @@ from hooks.bundles import DraftOrder
 from hooks.coverage_information import Dialect, not_covered, technical
 from hooks.plans import Enrolment, Member, Payers, Roster, ServedPayer
 from hooks.refusals import Refusal
+from hooks.wording import Trouble
 
+NOT_CONFIRMED = "coverage not confirmed"
 CAVEAT = "Coverage not confirmed: no usable coverage of this patient was sent or found."
 
 
@@ -26,7 +28,7 @@ class Standing(Struct, frozen=True):
 
     reference: str | None  # None: there is none to point at
     fields: dict[str, Any] | None = None  # what is said instead of the policy's answer
-    caveats: tuple[str, ...] = ()
+    trouble: Trouble | None = None
     payer: ServedPayer | None = None
     member: Member | None = None
 
@@ -49,14 +51,14 @@ def standing(draft: DraftOrder, chart: Chart, dialect: Dialect, plans: Plans, da
             named = _named_by_order(draft)
             text = "The patient's coverage could not be read."
             if named is not None:
-                return Standing(named, technical(text), (text,))
+                return Standing(named, technical(text), Trouble("coverage could not be read", text))
             if dialect == "2.2":
                 raise Refusal(412, "not-found", "the patient's Coverage was neither sent nor could it be read")
-            return Standing(None, None, (CAVEAT,))
+            return Standing(None, None, Trouble(NOT_CONFIRMED, CAVEAT))
         case _:
             if dialect == "2.2":
                 raise Refusal(400, "required", _WITHOUT_ONE[choice.state], "prefetch.coverage")
-            return Standing(None, None, (CAVEAT,))
+            return Standing(None, None, Trouble(NOT_CONFIRMED, CAVEAT))
 
 
 _WITHOUT_ONE = {
@@ -66,46 +68,51 @@ _WITHOUT_ONE = {
 
 
 def _found(reference: str | None, chart: Chart, dialect: Dialect, plans: Plans, day: date, deadline: float) -> Standing:
+    if reference is None:
+        if dialect == "2.2":
+            raise Refusal(400, "required", "expected an id of the patient's Coverage, found none", "prefetch.coverage")
+        return Standing(None, None, Trouble(NOT_CONFIRMED, CAVEAT))
     payers = chart.coverage.payers
     identifiers = tuple(identifier for payer in payers for identifier in payer.identifiers)
     if any(not payer.read for payer in payers) and not identifiers:
         text = "The payer of the patient's coverage could not be read."
-        return Standing(reference, technical(text), (text,))
+        return Standing(reference, technical(text), Trouble("payer could not be read", text))
     if dialect == "2.2" and not identifiers:
         raise Refusal(400, "required", "expected an identifier of the Coverage's payer, found none", "Coverage.payor")
     payer = plans.payers.served(identifiers) if plans.payers is not None else None
     if plans.payers is not None and payer is None:
         if dialect == "2.2":
             raise Refusal(400, "value", "the payer of the patient's Coverage is not served here", "Coverage.payor")
-        return Standing(None, None, ("Coverage not confirmed: its payer is not served here.",))
+        return Standing(None, None, Trouble(NOT_CONFIRMED, "Coverage not confirmed: its payer is not served here."))
     if chart.coverage.state is CoverageState.INACTIVE:
         text = "The coverage on file is not active on the day of the order."
-        return Standing(reference, not_covered(text, "no-active-coverage"), (text,), payer)
+        fields = not_covered(text, "no-active-coverage")
+        return Standing(reference, fields, Trouble("coverage not active", text), payer)
     if plans.roster is None or chart.coverage.resource is None:
-        return Standing(reference, None, (), payer)
+        return Standing(reference, None, None, payer)
     person = chart.facts.person
     numbers = member_numbers(chart.coverage.resource, chart.patient, person.birth if person is not None else None)
     member = plans.roster.member(numbers, day, deadline)
-    fields, caveats = _of_member(member)
-    return Standing(reference, fields, caveats, payer, member)
+    said, trouble = _of_member(member)
+    return Standing(reference, said, trouble, payer, member)
 
 
-def _of_member(member: Member) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
+def _of_member(member: Member) -> tuple[dict[str, Any] | None, Trouble | None]:
     match member.enrolment:
         case Enrolment.ACTIVE:
-            return None, ()
+            return None, None
         case Enrolment.INACTIVE:
             text = "The plan's records show no active coverage of this member on the day of the order."
-            return not_covered(text, "no-active-coverage"), (text,)
+            return not_covered(text, "no-active-coverage"), Trouble("no active coverage", text)
         case Enrolment.NOT_A_MEMBER:
             text = "The plan's records do not show this patient as a member."
-            return not_covered(text, "no-member-found"), (text,)
+            return not_covered(text, "no-member-found"), Trouble("not found as a member", text)
         case Enrolment.OTHER_COVERAGE:
             text = "The plan's records show this member with another coverage than the one on file."
-            return not_covered(text, "coverage-not-found"), (text,)
+            return not_covered(text, "coverage-not-found"), Trouble("coverage not found", text)
         case Enrolment.UNKNOWN:
             text = "The plan's records could not be asked about this member."
-            return technical(text), (text,)
+            return technical(text), Trouble("membership could not be checked", text)
 
 
 def _named_by_order(draft: DraftOrder) -> str | None:

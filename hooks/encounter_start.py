@@ -22,4 +22,5 @@ HOOK = Hook(
     read,
     documentation=False,
     numbers=False,
+    again="check again",
 )

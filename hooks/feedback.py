@@ -81,7 +81,7 @@ def _override(item: dict[str, Any], path: str) -> tuple[str, str, str]:
         raise wrong_type(f"{place}.reason", "a Coding", reason)
     if comment is not None and not isinstance(comment, str):
         raise wrong_type(f"{place}.userComment", "a string", comment)
-    coding = reason or {}
+    coding = reason if reason is not None else found  # CDS Hooks 1.1 had code and system there
     for member in ("system", "code"):
         if coding.get(member) is not None and not isinstance(coding[member], str):
             raise wrong_type(f"{place}.reason.{member}", "a string", coding[member])

@@ -24,7 +24,7 @@ class Subjects(Struct, frozen=True):
 
     drafts: tuple[DraftOrder, ...] = ()  # every resource of the call's Bundle
     answered: tuple[DraftOrder, ...] = ()  # those of them that are asked about
-    named: tuple[str, ...] = ()  # orders that are asked about and have to be read, `MedicationRequest/x`
+    named: tuple[str, ...] = ()  # orders that are asked about and have to be read: `MedicationRequest/x`, or a URL
     open_orders: bool = False  # the patient's open orders are asked about
     performer: str = ""  # whom the orders go to
 
@@ -47,6 +47,7 @@ class Hook(Struct, frozen=True):
     read: Callable[[dict[str, Any], bytes], Context]  # the context and the whole body; raises Refusal
     documentation: bool  # may ask for clinical documentation: primary hooks only (CRD hook-19)
     numbers: bool  # may issue an authorization number
+    again: str  # what the user does for the plan to look again, "sign again"
 
     @property
     def service_id(self) -> str:

@@ -1,6 +1,7 @@
 """Reading the members of a call: each is checked, and refused with its path, what was expected and what was found."""
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 from hooks.refusals import Refusal, missing, wrong_type
@@ -83,12 +84,15 @@ def reference(value: Any, path: str) -> str:
     return value
 
 
-def references(value: Any, path: str) -> tuple[str, ...]:
-    """The value, when it is an array of relative references with at least one."""
+def references(value: Any, path: str, known: Collection[str] = ()) -> tuple[str, ...]:
+    """The value, when it is an array of relative references with at least one; those that are `known` may be others."""
     if value is None:
         raise missing(path, "an array of references")
     if not isinstance(value, list):
         raise wrong_type(path, "an array of references", value)
     if not value:
         raise Refusal(400, "value", f"{path}: expected at least one reference, found none", path)
-    return tuple(reference(found, f"{path}[{index}]") for index, found in enumerate(value))
+    return tuple(
+        found if isinstance(found, str) and found in known else reference(found, f"{path}[{index}]")
+        for index, found in enumerate(value)
+    )

@@ -12,22 +12,20 @@ from cds_service.policy.determination import Determination
 from cds_service.policy.facts import Facts
 from cds_service.policy.reasons import Outcome, Status
 from fhir_mappings.chart import Chart
-from fhir_mappings.labs import LabTable
 from fhir_mappings.needs import facts_for
-from fhir_mappings.references import child, children, with_date, word
+from hooks.beside import caveats, dependencies, ordered_tests, shared_with, which_order
 from hooks.book import Entry, Receipt
 from hooks.bundles import DraftOrder
 from hooks.call import Call
-from hooks.cards import documentation_card, guidance_card, missing_tests_card
+from hooks.cards import documentation_card, guidance_card, missing_tests_card, unjudged_card
 from hooks.coverage_information import Assertion, Dialect, assertion_for, conditional, technical
 from hooks.coverages import Standing
 from hooks.hook import Hook
 from hooks.options import Choices
-from hooks.orders import is_order
 from hooks.service import Caller, Service
-from hooks.suggestions import SHARED, suggestions
-from hooks.updates import update
-from hooks.wording import escaped
+from hooks.suggestions import suggestions
+from hooks.updates import carries_number, update
+from hooks.wording import Telling
 
 NOT_RECORDED = "The plan could not record this answer; ask again before relying on it."
 
@@ -69,13 +67,14 @@ def judge(asking: Asking, draft: DraftOrder, chart: Chart, covered: Standing) ->
     label = covered.payer.label if covered.payer is not None else service.label
     policies = service.library.governing(chart.facts.order.products, day)
     if len(policies) != 1:
-        return Judged(draft, day, covered, label, chart, otherwise=_ungoverned(policies, chart))
+        unjudged = Judged(draft, day, covered, label, chart, otherwise=_ungoverned(policies, chart))
+        return replace(unjudged, cards=tuple(_told(asking, unjudged, _unjudged_cards(asking, unjudged, policies))))
     facts = _with_roster_lines(facts_for(policies[0], chart, service.vocabulary.labs), covered)
     # A draft may have no id yet: then its entry's fullUrl is the one name that the caller knows it by.
     facts = replace(facts, order=replace(facts.order, reference=draft.reference))
     said = service.determine(policies[0], facts)
     assertion_id = _assertion_id(service, draft, covered.reference, said)
-    beside = _dependencies(asking, draft, frozenset(policies[0].tests))
+    beside = dependencies(asking.call, service.vocabulary, draft, frozenset(policies[0].tests))
     judged = Judged(draft, day, covered, label, chart, facts, said, assertion_id, dependencies=beside)
     return replace(judged, cards=tuple(_cards(asking, judged, said)))
 
@@ -88,10 +87,9 @@ def _with_roster_lines(facts: Facts, covered: Standing) -> Facts:
 
 def _cards(asking: Asking, judged: Judged, said: Determination) -> list[tuple[str, dict[str, Any]]]:
     service, dialect = asking.service, asking.dialect
-    caveats = (*judged.standing.caveats, *_caveats(judged.chart))
-    cards = [("guideline", guidance_card(said, service.links, judged.label, dialect, judged.assertion_id, caveats))]
-    ordered = _ordered_tests(asking.call, judged.chart, service.vocabulary.labs)
-    context = _context(asking.call, judged.draft)
+    cards = [("guideline", _guidance(asking, judged, said))]
+    ordered = ordered_tests(asking.call, judged.chart, service.vocabulary.labs)
+    context = shared_with(asking.call, judged.draft)
     offered = suggestions(said, context, service.orderables, ordered, asking.today.isoformat())
     if offered:
         card = missing_tests_card(said, service.links, judged.label, dialect, offered)
@@ -100,23 +98,40 @@ def _cards(asking: Asking, judged: Judged, said: Determination) -> list[tuple[st
     if coverage is not None and judged.standing.fields is None and _asks_for_documentation(asking, said):
         card = documentation_card(said, service.links, judged.label, dialect, judged.assertion_id, coverage)
         cards.append(("claim", card))
-    which = _which(asking.call, judged)
+    return _told(asking, judged, cards)
+
+
+def _guidance(asking: Asking, judged: Judged, said: Determination, number: str = "", until: str = "") -> dict[str, Any]:
+    months = said.policy.authorization.months
+    carried = asking.service.issues_numbers and carries_number(
+        judged.draft.resource, judged.assertion_id, asking.today, months
+    )
+    telling = Telling(asking.hook.again, judged.standing.trouble, caveats(judged.chart), carried, number, until)
+    return guidance_card(said, asking.service.links, judged.label, asking.dialect, judged.assertion_id, telling)
+
+
+def _unjudged_cards(
+    asking: Asking, judged: Judged, policies: tuple[CompiledPolicy, ...]
+) -> list[tuple[str, dict[str, Any]]]:
+    """None for an order that no policy governs; a card where it might be governed and could not be judged."""
+    if not policies and "order" not in judged.chart.facts.unread:
+        return []
+    summary = "The ordered drug could not be read, so the plan has not judged the order"
+    if policies:
+        summary = "The order names two drugs, so the plan has not judged it"
+    detail = f"{judged.otherwise['reasons'][0].text} The plan's answer is open until then."
+    card = unjudged_card(judged.draft.reference, summary, detail, judged.label, asking.dialect)
+    return [("guideline", card)]
+
+
+def _told(asking: Asking, judged: Judged, cards: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, dict[str, Any]]]:
+    """The cards that are wanted, each with the order it is about where that is not plain."""
+    which = which_order(asking.call, judged.draft, judged.chart.facts.order.display)
     return [
         (code, {**card, "detail": f"{card['detail']}\n\n{which}"} if which else card)
         for code, card in cards
         if code in asking.choices.cards
     ]
-
-
-def _which(call: Call, judged: Judged) -> str:
-    """Where the call is about several orders, or about none that is before the user: which one this is (CRD dev-24)."""
-    asked = call.subjects
-    if not asked.open_orders and len(asked.drafts) + len(asked.named) < 2:
-        return ""
-    order = judged.draft.resource
-    doses = [text for dosage in children(order, "dosageInstruction") if (text := word(dosage, "text"))]
-    told = ", ".join(escaped(text) for text in (judged.chart.facts.order.display, *doses[:1]))
-    return f"Order: {with_date(told, 'written on', order.get('authoredOn'))}."
 
 
 def _asks_for_documentation(asking: Asking, said: Determination) -> bool:
@@ -134,7 +149,7 @@ def entry_of(asking: Asking, judged: Judged) -> Entry | None:
     said, facts = judged.said, judged.facts
     if said is None or facts is None:
         return None
-    covered = judged.standing.fields["covered"] if judged.standing.fields else ""
+    assertion = _assertion(asking, judged, None) if asking.choices.coverage_information else None
     return Entry(
         hook=asking.hook.name,
         hook_instance=asking.call.instance,
@@ -146,7 +161,7 @@ def entry_of(asking: Asking, judged: Judged) -> Entry | None:
         assertion_id=judged.assertion_id,
         said=said,
         facts=facts,
-        covered=covered,
+        covered=assertion.covered if assertion is not None else "",
         cards=tuple((card["uuid"], code) for code, card in judged.cards),
         suggestions=tuple(
             (suggestion["uuid"], card["uuid"]) for _, card in judged.cards for suggestion in card.get("suggestions", ())
@@ -183,17 +198,38 @@ def _member_key(asking: Asking, judged: Judged) -> str:
     return f"patient {asking.home} {asking.call.patient_id}"
 
 
-def written(
-    asking: Asking, judged: Judged, receipt: Receipt | None
-) -> tuple[list[tuple[str, dict[str, Any]]], dict[str, Any] | None]:
-    """The order's cards by option code, and its update action."""
+class Written(Struct, frozen=True):
+    """What is said of an order."""
+
+    cards: list[tuple[str, dict[str, Any]]]  # option code → card
+    action: dict[str, Any] | None = None  # None: there is nothing new to write on it
+    assertion: Assertion | None = None
+
+
+def written(asking: Asking, judged: Judged, receipt: Receipt | None) -> Written:
+    """The order's cards and its update action."""
     cards = list(judged.cards)
     if receipt is not None and not receipt.recorded:
         cards = [
             (code, {**card, "detail": f"{card['detail']}\n\n*{NOT_RECORDED}*"} if code == "guideline" else card)
             for code, card in cards
         ]
-    return cards, update(judged.draft, _assertion(asking, judged, receipt), judged.label, asking.dialect)
+    assertion = _assertion(asking, judged, receipt)
+    if assertion is not None and assertion.satisfied_pa_id:
+        cards = _authorized(asking, judged, cards, assertion)
+    action = update(judged.draft, assertion, judged.label, asking.dialect, asking.call.fhir_server)
+    return Written(cards, action, assertion)
+
+
+def _authorized(
+    asking: Asking, judged: Judged, cards: list[tuple[str, dict[str, Any]]], assertion: Assertion
+) -> list[tuple[str, dict[str, Any]]]:
+    """The cards with the number on the guidance: who reads the card alone must not ask for what is there."""
+    if judged.said is None or assertion.expiry is None:
+        return cards
+    number, until = assertion.satisfied_pa_id, assertion.expiry.isoformat()
+    told = dict(_told(asking, judged, [("guideline", _guidance(asking, judged, judged.said, number, until))]))
+    return [(code, {**told[code], "uuid": card["uuid"]} if code in told else card) for code, card in cards]
 
 
 def _assertion(asking: Asking, judged: Judged, receipt: Receipt | None) -> Assertion | None:
@@ -227,82 +263,6 @@ def _ungoverned(policies: tuple[CompiledPolicy, ...], chart: Chart) -> dict[str,
     if "order" in chart.facts.unread:
         return technical("The ordered drug could not be read.")
     return conditional("No drug policy of this service covers this order; ask the plan.")
-
-
-def _caveats(chart: Chart) -> tuple[str, ...]:
-    count = sum(len(names) for names in chart.broken.values())
-    if not count:
-        return ()
-    kinds = sorted({name.partition("/")[0] for names in chart.broken.values() for name in names})
-    what = "1 entry of the chart" if count == 1 else f"{count} entries of the chart"
-    return (f"{what} could not be read ({', '.join(_ENTRIES.get(kind, 'entry') for kind in kinds)}).",)
-
-
-_ENTRIES = {
-    "Condition": "problem list",
-    "Coverage": "coverage",
-    "DiagnosticReport": "reports",
-    "DocumentReference": "documents",
-    "MedicationAdministration": "medications",
-    "MedicationDispense": "medications",
-    "MedicationRequest": "medications",
-    "MedicationStatement": "medications",
-    "Observation": "results",
-    "Patient": "patient",
-    "Practitioner": "clinicians",
-    "PractitionerRole": "clinicians",
-    "Procedure": "procedures",
-    "QuestionnaireResponse": "forms",
-}
-
-
-def _ordered_tests(call: Call, chart: Chart, labs: LabTable) -> frozenset[str]:
-    """The tests that are under way already: active orders, and those in the call's own Bundle."""
-    drafted = [d.resource for d in call.subjects.drafts if d.resource["resourceType"] == "ServiceRequest"]
-    return frozenset(
-        match.test.name
-        for request in (*chart.ordered, *drafted)
-        if is_order(request)
-        for match in labs.matches(request.get("code"))
-    )
-
-
-def _dependencies(asking: Asking, draft: DraftOrder, tests: frozenset[str]) -> tuple[str, ...]:
-    """The ServiceRequests of the call's Bundle that belong to this order.
-
-    They order one of the policy's tests, or an infusion, or say that they stand on this order.
-    """
-    vocabulary = asking.service.vocabulary
-    found = []
-    for other in asking.call.subjects.drafts:
-        request = other.resource
-        if other.reference == draft.reference or request["resourceType"] != "ServiceRequest" or not is_order(request):
-            continue
-        code = child(request, "code")
-        if (
-            not tests.isdisjoint(match.test.name for match in vocabulary.labs.matches(code))
-            or INFUSION in vocabulary.codes.names(code, "product")
-            or any(
-                found_there.get("reference") == draft.reference
-                for member in _STANDS_ON
-                for found_there in children(request, member)
-            )
-        ):
-            found.append(other.reference)
-    return tuple(found)
-
-
-INFUSION = "procedure.infusion"  # its codes: policies/value_sets
-_STANDS_ON = ("basedOn", "reasonReference", "supportingInfo")
-
-
-def _context(call: Call, draft: DraftOrder) -> dict[str, Any]:
-    """What a further order shares with the draft; whom and from whom, where the draft does not say, as in the call."""
-    subject, requester = {"reference": f"Patient/{call.patient_id}"}, {"reference": call.user}
-    given = {
-        name: value for name, value in draft.resource.items() if name in SHARED and isinstance(value, SHARED[name])
-    }
-    return {"subject": subject, **({"requester": requester} if call.user else {}), **given}
 
 
 def _assertion_id(service: Service, draft: DraftOrder, coverage: str | None, said: Determination) -> str:

@@ -7,6 +7,7 @@ spells it `fulfillment-tasks`). They carry references; the orders come by prefet
 from typing import Any
 
 from hooks import members
+from hooks.bundles import is_patient
 from hooks.hook import PATIENT, Context, Hook, Member, Subjects
 from hooks.refusals import Refusal, wrong_type
 
@@ -47,9 +48,7 @@ def _check_task(task: Any, path: str, patient_id: str) -> None:
         raise Refusal(400, "value", f"{path}.resourceType: expected 'Task'", f"{path}.resourceType")
     whose = task.get("for")
     reference = whose.get("reference") if isinstance(whose, dict) else None
-    if reference is not None and (
-        not isinstance(reference, str) or not f"/{reference}".endswith(f"/Patient/{patient_id}")
-    ):
+    if reference is not None and not is_patient(reference, patient_id):
         raise Refusal(400, "value", f"{path}.for: the task is for another patient", f"{path}.for")
 
 
@@ -67,4 +66,5 @@ HOOK = Hook(
     read,
     documentation=True,
     numbers=True,
+    again="dispatch it again",
 )

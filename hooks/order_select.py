@@ -16,8 +16,8 @@ def read(context: dict[str, Any], body: bytes) -> Context:
     patient_id, encounter_id = members.patient(context), members.encounter(context)
     user = members.user(context)
     drafts = read_bundle(context, "draftOrders", body, patient_id)
-    selected = members.references(context.get("selections"), "context.selections")
     known = {draft.reference for draft in drafts}
+    selected = members.references(context.get("selections"), "context.selections", known)
     for index, reference in enumerate(selected):
         if reference not in known:
             path = f"context.selections[{index}]"
@@ -33,4 +33,5 @@ HOOK = Hook(
     read,
     documentation=False,
     numbers=False,
+    again="sign the order",
 )

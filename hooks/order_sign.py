@@ -24,4 +24,5 @@ HOOK = Hook(
     read,
     documentation=True,
     numbers=True,
+    again="sign again",
 )

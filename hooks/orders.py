@@ -9,9 +9,9 @@ from fhir_mappings.order import read_order, unread_product
 from fhir_mappings.prefetch import read_prefetch
 from fhir_mappings.queries import Query
 from fhir_mappings.record import Record
-from fhir_mappings.references import child, own_reference, word
+from fhir_mappings.references import child, own_reference, relative, word
 from fhir_mappings.servers import Server
-from hooks.bundles import ORDER_TYPES, DraftOrder
+from hooks.bundles import ORDER_TYPES, DraftOrder, is_patient, patient_member
 from hooks.call import Call
 from hooks.refusals import Refusal
 from hooks.service import Moment, Service
@@ -53,24 +53,32 @@ def orders_of(call: Call, service: Service, server: Server | None, moment: Momen
         unread = tuple(name for name in subjects.named if name not in named)
         if len(unread) == len(subjects.named) and not found:
             raise Refusal(412, "not-found", "the orders that the call names were neither sent nor could they be read")
-        found += [_as_draft(resource, call) for resource in named.values()]
+        read = {own_reference(resource): resource for resource in named.values()}
+        found += [_as_draft(resource, call) for resource in read.values()]
     if subjects.open_orders:
         found += _open_orders(call, service, server, moment)
     return Orders(tuple(draft for draft in found if is_order(draft.resource)), unread)
 
 
 def _named(call: Call, service: Service, server: Server | None, moment: Moment) -> dict[str, dict[str, Any]]:
-    """The orders that the call names, by name: sent in its Bundle or prefetch, or read."""
+    """The orders that the call names, by the name it uses: sent in its Bundle or prefetch, or read."""
+    wanted = {name: _local(name, call.fhir_server) for name in call.subjects.named}
+    names = [name for name in dict.fromkeys(wanted.values()) if name is not None]
     sent = {own_reference(resource): resource for resource in _sent(call)}
-    found = {name: sent[name] for name in call.subjects.named if name in sent}
-    absent = [name for name in call.subjects.named if name not in found]
+    found = {name: sent[name] for name in names if name in sent}
+    absent = [name for name in names if name not in found]
     if absent and server is not None:
         replies = service.reader.read_all(server, [Query(name) for name in absent], moment.deadline)
         for name, reply in zip(absent, replies, strict=True):
             read = next((one for one in reply.resources if isinstance(one, dict) and own_reference(one) == name), None)
             if read is not None:
                 found[name] = read
-    return {name: found[name] for name in call.subjects.named if name in found}
+    return {name: found[local] for name, local in wanted.items() if local is not None and local in found}
+
+
+def _local(name: str, base: str) -> str | None:
+    """`Type/id` of an order of this FHIR server; None for one of another, whose ids are none of this one's."""
+    return relative(name, base) if base else relative("/".join(name.split("/")[-2:]))
 
 
 def _sent(call: Call) -> Iterable[dict[str, Any]]:
@@ -79,8 +87,7 @@ def _sent(call: Call) -> Iterable[dict[str, Any]]:
 
 
 def _as_draft(resource: dict[str, Any], call: Call) -> DraftOrder:
-    subject = child(resource, "subject").get("reference")
-    if not isinstance(subject, str) or not f"/{subject}".endswith(f"/Patient/{call.patient_id}"):
+    if not is_patient(child(resource, patient_member(resource)).get("reference"), call.patient_id):
         raise Refusal(400, "value", "an order that the call names is for another patient than context.patientId")
     return DraftOrder(own_reference(resource) or "", resource, encode(resource))
 

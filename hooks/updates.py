@@ -1,11 +1,14 @@
 """The update action: the order as it came in, byte for byte, with what is said of it added."""
 
+from datetime import date
 from typing import Any
 
 import msgspec
 from msgspec import Raw
 
-from fhir_mappings.references import child, children, word
+from cds_service.policy.dates import months_after
+from fhir_mappings.fhir_dates import parse_date
+from fhir_mappings.references import child, children, relative, word
 from hooks.bundles import DraftOrder
 from hooks.coverage_information import URL, Assertion, Dialect, to_extension
 from hooks.wire import encode
@@ -13,20 +16,23 @@ from hooks.wire import encode
 _NOT_IN_2_0_1 = frozenset({"Appointment", "VisionPrescription"})  # contexts that the extension got with 2.1
 
 
-def update(draft: DraftOrder, assertion: Assertion | None, label: str, dialect: Dialect) -> dict[str, Any] | None:
+def update(
+    draft: DraftOrder, assertion: Assertion | None, label: str, dialect: Dialect, base: str
+) -> dict[str, Any] | None:
     """The action that puts this assertion in place of an earlier one about the same Coverage.
 
     None where there is nothing to point at, where the dialect has no place for it, and where the order already carries
     this assertion with all of its parts (CRD resp-35): a later hook adds the form or the number to what an earlier one
-    said by the same id, and an earlier one asked again takes nothing away.
+    said by the same id, and an earlier one asked again takes nothing away. `base` is the FHIR server's: a client may
+    have written our relative reference out.
     """
     if assertion is None or (dialect == "2.0.1" and word(draft.resource, "resourceType") in _NOT_IN_2_0_1):
         return None
     said = to_extension(assertion, dialect)
     found_there = draft.resource.get("extension")
     extensions = found_there if isinstance(found_there, list) else []
-    kept = [found for found in extensions if not _is_about(found, assertion.coverage)]
-    earlier = [found for found in extensions if _is_about(found, assertion.coverage)]
+    kept = [found for found in extensions if not _is_about(found, assertion.coverage, base)]
+    earlier = [found for found in extensions if _is_about(found, assertion.coverage, base)]
     if any(_carries(found, assertion.assertion_id) and _parts(found) >= _parts(said) for found in earlier):
         return None
     members = msgspec.json.decode(draft.raw, type=dict[str, Raw])
@@ -37,16 +43,33 @@ def update(draft: DraftOrder, assertion: Assertion | None, label: str, dialect: 
     return {"type": "update", "description": f"{label}: {assertion.reasons[0].text}", "resource": members}
 
 
-def _is_about(extension: Any, coverage: str) -> bool:
+def _is_about(extension: Any, coverage: str, base: str) -> bool:
     """True for a coverage-information of ours or another's about this very Coverage, which the new one replaces."""
     return (
         isinstance(extension, dict)
         and extension.get("url") == URL
         and any(
-            part.get("url") == "coverage" and child(part, "valueReference").get("reference") == coverage
+            part.get("url") == "coverage"
+            and relative(child(part, "valueReference").get("reference"), base or None) == coverage
             for part in children(extension, "extension")
         )
     )
+
+
+def carries_number(order: dict[str, Any], assertion_id: str, today: date, months: int) -> bool:
+    """True when the order has an authorization number that was given with this assertion and is still good.
+
+    2.0.1 writes no last day: there it is `months` after the day of the assertion.
+    """
+    for found in children(order, "extension"):
+        if found.get("url") != URL or not _carries(found, assertion_id):
+            continue
+        parts = {word(part, "url"): part for part in children(found, "extension")}
+        last, since = (parse_date(parts.get(name, {}).get("valueDate")) for name in ("expiry-date", "date"))
+        until = last.first if last is not None else months_after(since.first, months) if since is not None else today
+        if "satisfied-pa-id" in parts and today < until:
+            return True
+    return False
 
 
 def _carries(extension: dict[str, Any], assertion_id: str) -> bool:

@@ -6,11 +6,14 @@ Markdown that also reads well as plain text; text from a chart is escaped.
 
 import re
 
+from msgspec import Struct
+
 from cds_service.policy.determination import Determination, Evidence, Finding
 from cds_service.policy.reasons import Outcome, Reason, Status
 from fhir_mappings.references import plain
 
 LONGEST = 1000  # characters of one text from a chart
+_OURS = "of the plan's criteria"
 SUMMARY_LIMIT = 139  # CDS Hooks 2.0.1: a summary is shorter than 140 characters
 
 WHY = {
@@ -51,6 +54,27 @@ _POWER = re.compile(r"\b10\*(\d{1,2})(?=/)")
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
+class Trouble(Struct, frozen=True):
+    """What stands before the criteria: the coverage is not there, not active, or could not be told."""
+
+    short: str  # for the summary
+    sentence: str
+
+
+class Telling(Struct, frozen=True):
+    """What a card says beside the determination."""
+
+    again: str = "sign again"  # what the user does for the plan to look again
+    trouble: Trouble | None = None
+    caveats: tuple[str, ...] = ()  # sentences about the call itself
+    carried: bool = False  # the order carries its authorization number from an earlier answer
+    number: str = ""  # of the authorization that was issued
+    until: str = ""  # its last day
+
+
+PLAIN = Telling()
+
+
 def escaped(text: str) -> str:
     """`text` from a chart as one line of literal Markdown: no markup, no bare links, and `10*9/L` as 10⁹/L."""
     line = plain(text, LONGEST)
@@ -62,25 +86,26 @@ def escaped(text: str) -> str:
     return f"{opening[1]}\\{parted[opening.start(2) :]}" if opening else parted
 
 
-def summary(said: Determination) -> str:
+def summary(said: Determination, telling: Telling = PLAIN) -> str:
     """The card's one line."""
-    name = said.policy.name
+    before = telling.trouble.short if telling.trouble is not None else "authorized" if telling.number else ""
+    name = f"{said.policy.name}: {before}; " if before else f"{said.policy.name}: "
     open_ones, failed = said.blocking(Status.UNKNOWN), said.blocking(Status.NOT_MET)
     match said.outcome:
         case Outcome.CRITERIA_MET:
-            text = f"{name}: the chart meets all of the plan's criteria"
+            text = f"{name}the chart meets all of the plan's criteria"
         case Outcome.CRITERIA_NOT_MET:
-            text = f"{name}: the chart does not meet {_counted(failed, 'of the plan’s criteria')}"
+            text = f"{name}the chart does not meet {_counted(failed, _OURS)}"
             text = _with_sentences(text, failed)
         case Outcome.DOCUMENTATION_MISSING:
             verb = "is" if len(open_ones) == 1 else "are"
-            text = _with_labels(f"{name}: {_counted(open_ones, 'of the plan’s criteria')} {verb} still open", open_ones)
+            text = _with_labels(f"{name}{_counted(open_ones, _OURS)} {verb} still open", open_ones)
         case Outcome.UNDETERMINED:
-            text = f"{name}: no answer yet, part of the chart could not be read"
+            text = f"{name}no answer yet, part of the chart could not be read"
         case Outcome.NEEDS_REVIEW:
-            text = _with_labels(f"{name}: the plan has to review {_counted(open_ones, 'point')}", open_ones)
+            text = _with_labels(f"{name}the plan has to review {_counted(open_ones, 'point')}", open_ones)
         case Outcome.POLICY_NOT_APPLICABLE:
-            text = f"{name}: this drug policy does not apply to the patient's plan ({said.line})"
+            text = f"{name}this drug policy does not apply to the patient's plan: {said.line}"
     return text if len(text) <= SUMMARY_LIMIT else text[: SUMMARY_LIMIT - 1].rstrip() + "…"
 
 
@@ -104,10 +129,12 @@ def _with_sentences(text: str, findings: tuple[Finding, ...]) -> str:
     return full if len(full) <= SUMMARY_LIMIT else text
 
 
-def detail(said: Determination, caveats: tuple[str, ...] = ()) -> str:
-    """The card's body. `caveats` are sentences about the call itself (coverage not confirmed, nothing recorded)."""
-    parts = [f"**{_answer(said)}** {_next_step(said)}".strip()]
-    parts += [f"*{escaped(text)}*" for text in (*caveats, *said.notes)]
+def detail(said: Determination, telling: Telling = PLAIN) -> str:
+    """The card's body."""
+    parts = [f"**{_answer(said)}** {_next_step(said, telling)}".strip()]
+    if telling.trouble is not None:
+        parts.insert(0, f"**{telling.trouble.sentence}** Check the coverage with the plan; the criteria are below.")
+    parts += [f"*{escaped(text)}*" for text in (*telling.caveats, *said.notes)]
     failed = said.blocking(Status.NOT_MET)
     if failed:
         parts.append("**Not met**\n\n" + "\n".join(_failed_line(finding) for finding in failed))
@@ -124,7 +151,8 @@ def detail(said: Determination, caveats: tuple[str, ...] = ()) -> str:
         parts.append("**Every criterion**\n\n" + "\n".join([_criterion_line(finding) for finding in said.findings]))
         attach = [f.attach for f in said.findings if f.attach and _answered(f)]
         if attach:
-            parts.append(f"Attach to the request: {'; '.join(dict.fromkeys(attach))}.")
+            do = "Keep, should the plan ask" if telling.number or telling.carried else "Attach to the request"
+            parts.append(f"{do}: {'; '.join(dict.fromkeys(attach))}.")
     policy = said.policy
     parts.append(f"{policy.policy}, version {policy.version.isoformat()}, judged as of {said.day.isoformat()}.")
     return "\n\n".join(parts)
@@ -144,19 +172,24 @@ def _answer(said: Determination) -> str:
         case Outcome.NEEDS_REVIEW:
             return f"The plan has to review the request for {name}."
         case Outcome.POLICY_NOT_APPLICABLE:
-            return f"The plan's policy for {name} does not apply to this line of business ({said.line})."
+            return f"The plan's policy for {name} does not apply to this line of business: {said.line}."
 
 
-def _next_step(said: Determination) -> str:
+def _next_step(said: Determination, telling: Telling) -> str:
+    again = telling.again
     match said.outcome:
+        case Outcome.CRITERIA_MET if telling.number:
+            return f"It is authorized: number {telling.number}, until {telling.until}. No request is needed."
+        case Outcome.CRITERIA_MET if telling.carried:
+            return "Nothing is missing, and the order carries its authorization number. No request is needed."
         case Outcome.CRITERIA_MET:
             return "Nothing is missing. Send the prior authorization request if the patient's contract asks for one."
         case Outcome.CRITERIA_NOT_MET:
-            return "Check the points below; if one is wrong, correct the chart and sign again. The plan decides."
+            return f"Check the points below; if one is wrong, correct the chart and {again}. The plan decides."
         case Outcome.DOCUMENTATION_MISSING:
-            return "Add what is listed below, then sign again."
+            return f"Add what is listed below, then {again}."
         case Outcome.UNDETERMINED:
-            return "Sign again in a few minutes. If it stays so, send the request with the documents."
+            return f"{_sentence(again)} in a few minutes. If it stays so, send the request with the documents."
         case Outcome.NEEDS_REVIEW:
             return "Send the request with the documents on the points below; nothing else is missing."
         case Outcome.POLICY_NOT_APPLICABLE:
@@ -167,8 +200,11 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+_ANY_ANSWER = "A result or a statement that settles what is in the chart"
+
+
 def _missing_line(finding: Finding) -> str:
-    needed = "; ".join(_sentence(text) for text in finding.needed) or finding.label
+    needed = "; ".join(_sentence(text) for text in finding.needed) or _ANY_ANSWER
     why = f" ({WHY[finding.reason]})" if finding.reason is not None else ""
     line = f"- **{finding.label}**{why}. Needed: {needed}."
     if finding.evidence:

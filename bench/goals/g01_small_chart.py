@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from bench.calls import ratios
+from bench.calls import milliseconds, ratios
 from bench.stage import Stage
 from bench.table import Row
 
@@ -16,12 +16,8 @@ def over_floor(stage: Stage, goal: str, size: str, aim: float, bound: float) -> 
     """CPU and median time of one size over the floor."""
     service, floor = stage.against_floor(size)
     cpu = tuple(ratios(service.cpu, floor.cpu))
-    remark = f"{_ms(service.cpu)} over {_ms(floor.cpu)} ms a call"
+    remark = f"{milliseconds(service.cpu)} over {milliseconds(floor.cpu)} ms a call"
     yield Row(goal, f"full prefetch, {size}: CPU over the floor", "×", cpu, aim, bound, remark)
     time = tuple(ratios(service.medians, floor.medians))
-    remark = f"{_ms(service.medians)} over {_ms(floor.medians)} ms"
+    remark = f"{milliseconds(service.medians)} over {milliseconds(floor.medians)} ms"
     yield Row(goal, f"full prefetch, {size}: p50 over the floor", "×", time, aim, bound, remark)
-
-
-def _ms(seconds: list[float]) -> str:
-    return f"{1000 * sorted(seconds)[len(seconds) // 2]:.2f}"

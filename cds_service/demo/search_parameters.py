@@ -114,6 +114,17 @@ PARAMETERS: dict[str, dict[str, Parameter]] = {
         "category": _token("category"),
         "date": _date("performedDateTime", "performedPeriod"),
     },
+    "ChargeItem": {
+        **_OF_PATIENT,
+        "code": _token("code"),
+        "occurrence": _date("occurrenceDateTime", "occurrencePeriod"),
+    },
+    "Claim": {
+        **_STATUS,
+        "patient": _reference("patient", "Patient"),
+        "use": _token("use"),
+        "created": _date("created"),
+    },
     "Medication": {**_STATUS, "code": _token("code")},
     "MedicationRequest": {
         **_MEDICATION,

@@ -20,7 +20,19 @@ from fhir_mappings.labs import LabTable
 Json = dict[str, Any]
 Answers = dict[str, Json]  # linkId → value[x]
 
-_DOUBTFUL = frozenset({"conflict", "unreliable", "clumped", "newborn", "detection-limit", "text-match", "date-issued"})
+_DOUBTFUL = frozenset(
+    {
+        "conflict",
+        "unreliable",
+        "clumped",
+        "newborn",
+        "vitamin-k",
+        "other-method",
+        "detection-limit",
+        "text-match",
+        "date-issued",
+    }
+)
 
 
 def known_answers(

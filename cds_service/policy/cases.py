@@ -83,6 +83,13 @@ class CaseClinician(Struct, frozen=True, forbid_unknown_fields=True):
     site: Names = NO_NAMES
 
 
+class CaseNote(Struct, frozen=True, forbid_unknown_fields=True):
+    """A note by statement sets, with its date."""
+
+    of: Names
+    date: str
+
+
 class CaseDose(Struct, frozen=True, forbid_unknown_fields=True):
     """A dose on the order."""
 
@@ -102,7 +109,7 @@ class CaseChart(Struct, frozen=True, forbid_unknown_fields=True):
     results: Mapping[str, tuple[CaseResult, ...]] | UnsetType = UNSET
     treatments: tuple[CaseTreatment, ...] | UnsetType = UNSET
     clinicians: tuple[CaseClinician, ...] | UnsetType = UNSET
-    notes: tuple[Names, ...] | UnsetType = UNSET
+    notes: tuple[Names | CaseNote, ...] | UnsetType = UNSET
     answers: Mapping[str, str] | UnsetType = UNSET
     unread: Names | UnsetType = UNSET
     refills: int | UnsetType = UNSET
@@ -212,8 +219,8 @@ def _facts(chart: CaseChart, day: date, policy: CompiledPolicy) -> Facts:
             for i, c in enumerate(given("clinicians", ()))
         ),
         notes=tuple(
-            Note(sets, None, f"DocumentReference/{i}", ", ".join(sorted(sets)))
-            for i, sets in enumerate(given("notes", ()))
+            Note(sets, _span(written), f"DocumentReference/{i}", ", ".join(sorted(sets)))
+            for i, (sets, written) in enumerate(_note(note) for note in given("notes", ()))
         ),
         answers={link: _answer(link, text) for link, text in given("answers", {}).items()},
         unread=given("unread", NO_NAMES),
@@ -238,6 +245,10 @@ def _result(test: str, index: int, row: CaseResult) -> Result:
 
 def _newest(result: Result) -> date:
     return result.date.last if result.date is not None else date.min
+
+
+def _note(note: Names | CaseNote) -> tuple[Names, str]:
+    return (note.of, note.date) if isinstance(note, CaseNote) else (note, "")
 
 
 def _treatments(index: int, row: CaseTreatment) -> list[Treatment]:

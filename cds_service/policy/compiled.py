@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
-from cds_service.policy.criteria import Again, AllOf, DosePerKg, ResultOf, Statement, ValueOf
-from cds_service.policy.facts import NO_NAMES, Names
+from cds_service.policy.criteria import Again, AllOf, DosePerKg, ResultOf, Statement, TreatmentWith, ValueOf
+from cds_service.policy.facts import NO_NAMES, How, Names
 from cds_service.policy.language import statements_in
 from cds_service.policy.policy import Criterion, Note, Policy, Question, Row
 
@@ -79,6 +79,12 @@ class CompiledPolicy:
         names = [getattr(statement, part, NO_NAMES) for statement in self.statements for part in _SET_FIELDS]
         lines = [frozenset(line.of) for line in self.source.scope.lines]
         return NO_NAMES.union(*names, *lines, frozenset(self.source.applies_to))
+
+    @cached_property
+    def billed(self) -> Names:
+        """Every product set that is looked for among what was billed."""
+        asked = [found for found in self.statements if isinstance(found, TreatmentWith) and How.BILLED in found.how]
+        return NO_NAMES.union(*(statement.of for statement in asked))
 
     @cached_property
     def questions(self) -> Mapping[str, Question]:

@@ -33,7 +33,9 @@ from cds_service.policy.said import (
 )
 from cds_service.policy.truth import Truth, negation
 
+_BILLED = frozenset({How.BILLED})
 Earlier = MutableMapping[str | int, Said]
+_SETTLED = "Whether the unconfirmed diagnosis is confirmed or ruled out"
 YesNo = Literal["yes", "no"]
 SHOWN = 4  # facts of one kind that are shown as evidence, newest first
 
@@ -88,15 +90,22 @@ class DiagnosisOf(Struct, frozen=True, forbid_unknown_fields=True):
         sets = self.of
         found = [diagnosis for diagnosis in facts.diagnoses if not sets.isdisjoint(diagnosis.sets)]
         if found and self.active is not None:
-            found = [diagnosis for diagnosis in found if diagnosis.active is (self.active == "yes")]
+            found = [
+                diagnosis
+                for diagnosis in found
+                if diagnosis.active is (self.active == "yes") or diagnosis.certainty is Certainty.UNREADABLE
+            ]
         if not found:
             return _absent("diagnoses", facts)
         counting = [diagnosis for diagnosis in found if diagnosis.certainty == self.certainty]
         if counting:
             return Said(MET, None, _newest_first(counting))
+        unreadable = [diagnosis for diagnosis in found if diagnosis.certainty is Certainty.UNREADABLE]
+        if unreadable:
+            return unknown(Reason.NOT_RETRIEVED, _newest_first(unreadable))
         unsure = [diagnosis for diagnosis in found if diagnosis.certainty is Certainty.UNCONFIRMED]
         if unsure and self.certainty == "confirmed":
-            return unknown(Reason.INCONCLUSIVE, _newest_first(unsure))
+            return unknown(Reason.INCONCLUSIVE, _newest_first(unsure), (_SETTLED,))
         return _absent("diagnoses", facts)
 
 
@@ -221,15 +230,21 @@ class TreatmentWith(Struct, frozen=True, forbid_unknown_fields=True):
                 and (self.active is None or treatment.active is (self.active == "yes"))
             ]
         if not found:
-            return _absent("treatments", facts)
+            return NOT_RETRIEVED if self._missed(facts) else NOT_RECORDED
         if self.days_at_least is None:
             return Said(MET, None, _newest_first(found))
         days = {treatment.date.first for treatment in found if treatment.date is not None and treatment.date.exact}
         remark = f"{len(days)} days with a recorded administration; what was given elsewhere is not in this record"
         if len(days) >= self.days_at_least:
             return Said(MET, None, _newest_first(found), remarks=(remark,))
-        reason = Reason.NOT_RETRIEVED if "treatments" in facts.unread else Reason.NOT_RECORDED
+        reason = Reason.NOT_RETRIEVED if self._missed(facts) else Reason.NOT_RECORDED
         return Said(UNKNOWN, reason, _newest_first(found)[:1], remarks=(remark,))
+
+    def _missed(self, facts: Facts) -> bool:
+        """True when a source of what is asked for could not be read. Bills are a source of their own."""
+        if "bills" in facts.unread and How.BILLED in self.how:
+            return True
+        return "treatments" in facts.unread and self.how != _BILLED
 
 
 class ClinicianOf(Struct, frozen=True, forbid_unknown_fields=True):
@@ -249,14 +264,22 @@ class ClinicianOf(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NoteThat(Struct, frozen=True, forbid_unknown_fields=True):
-    """A sentence in a note or report that `says` it (or `denies` it), by statement sets."""
+    """A sentence in a note or report that `says` it (or `denies` it), by statement sets.
+
+    With `within_months` one that is older, or has no date that says so, is passed over.
+    """
 
     says: Names
     denies: Names = NO_NAMES
+    within_months: int | None = None
 
     def say(self, facts: Facts, earlier: Earlier) -> Said:
-        for_it = [note for note in facts.notes if not note.sets.isdisjoint(self.says)]
-        against = [note for note in facts.notes if not note.sets.isdisjoint(self.denies)]
+        notes = facts.notes
+        if self.within_months is not None:
+            first = months_before(facts.day, self.within_months)
+            notes = tuple([note for note in notes if note.date is not None and first <= note.date.first])
+        for_it = [note for note in notes if not note.sets.isdisjoint(self.says)]
+        against = [note for note in notes if not note.sets.isdisjoint(self.denies)]
         if for_it and against:
             return unknown(Reason.REVIEW, _newest_first(for_it + against))
         if for_it or against:

@@ -96,6 +96,9 @@ RESULT_FLAGS = frozenset(
         "detection-limit",  # the number is the assay's limit of detection
         "total-antibody",  # measures total antibody, not neutralisation
         "newborn",
+        "vitamin-k",  # taken under a vitamin K antagonist, or without enough vitamin K
+        "other-method",  # measured on another scale than the policy's
+        "titre",  # a titre without a word: only the laboratory knows its cut-off
     }
 )
 
@@ -106,6 +109,7 @@ class Certainty(StrEnum):
     CONFIRMED = "confirmed"
     UNCONFIRMED = "unconfirmed"  # unconfirmed, provisional, differential
     REFUTED = "refuted"
+    UNREADABLE = "unreadable"  # a status that cannot be read: it may say any of these, or that it is over
 
 
 class Diagnosis(Struct, frozen=True):
@@ -126,6 +130,7 @@ class How(StrEnum):
     STATED = "stated"  # MedicationStatement
     DISPENSED = "dispensed"
     ORDERED = "ordered"  # MedicationRequest: proves neither infusion nor prophylaxis
+    BILLED = "billed"  # ChargeItem, Claim: that it was charged for
 
 
 class Treatment(Struct, frozen=True):
@@ -219,7 +224,7 @@ class Facts(Struct, frozen=True):
     """Everything that one determination may look at.
 
     `unread` names the sources that could not be read (in whole or in part): `patient`, `coverage`, `diagnoses`,
-    `treatments`, `clinicians`, `notes`, `answers`, `order`, and `result/<test>` for each test.
+    `treatments`, `bills`, `clinicians`, `notes`, `answers`, `order`, and `result/<test>` for each test.
     """
 
     day: date  # evaluation date

@@ -30,7 +30,7 @@ def words_decision(wanted: str, reactive_counts: bool) -> Decision:
 
     def decide(result: Result) -> tuple[Truth, Reason | None]:
         word = result.word
-        if word is None and wanted == "reported" and result.value is not None:
+        if word is None and wanted == "reported" and (result.value is not None or "titre" in result.flags):
             return MET, None  # a titre without a word is a result too
         if word is None:
             return UNKNOWN, result.problem or Reason.INCONCLUSIVE
@@ -79,10 +79,13 @@ def number_decision(compare: str, limit: Decimal, refutes: str) -> Decision:
     return decide
 
 
+_FOR_REVIEW = frozenset({"conflict", "newborn", "other-method", "vitamin-k"})
+
+
 def _decided(result: Result, decide: Decision) -> tuple[Truth, Reason | None]:
     flags = result.flags
     if flags:
-        if "conflict" in flags or "newborn" in flags:
+        if not _FOR_REVIEW.isdisjoint(flags):
             return UNKNOWN, Reason.REVIEW
         if "unreliable" in flags:
             return UNKNOWN, Reason.INCONCLUSIVE

@@ -80,10 +80,12 @@ def _judges(card: dict[str, Any]) -> bool:
 
 
 def test_the_registration_is_one() -> None:
-    """The file that is shown is read as it stands."""
-    (shown,) = re.findall(r"```json\n(.*?)```", DOCUMENT, re.DOTALL)
-    (client,) = json.loads(shown)
-    assert parse_trusted_clients(shown.encode()).of(client["iss"]) is not None
+    """Each file that is shown is read as it stands."""
+    files = re.findall(r"```json\n(.*?)```", DOCUMENT, re.DOTALL)
+    assert len(files) == 2
+    for shown in files:
+        (client,) = json.loads(shown)
+        assert parse_trusted_clients(shown.encode()).of(client["iss"]) is not None
 
 
 def test_the_options_and_dialects_are_the_ones_there_are() -> None:

@@ -130,6 +130,8 @@ def test_coverage_by_beneficiary(server: Server, patient: str) -> None:
         ("MedicationAdministration", ["g1"]),
         ("MedicationStatement", ["s1"]),
         ("MedicationDispense", ["x1"]),
+        ("ChargeItem", ["ci1", "ci2"]),
+        ("Claim", ["cl1", "cl2"]),
         ("Procedure", ["t1"]),
         ("DiagnosticReport", ["e1"]),
         ("DocumentReference", ["n1"]),
@@ -140,6 +142,16 @@ def test_everything_of_a_patient(server: Server, patient: str, resource_type: st
     """Each type that a chart is read from is found by its patient, and only that patient's."""
     found = server.found(f"{resource_type}?patient={patient}&_count=100")
     assert sorted(found) == [f"{patient}-{name}" for name in expected]
+
+
+def test_charges_by_bare_code(server: Server, patient: str) -> None:
+    """Under whatever name of its system."""
+    assert short(server.found(f"ChargeItem?patient={patient}&_count=200&code=J1411,J1412")) == ["ci1"]
+
+
+def test_claims_newest_first(server: Server, patient: str) -> None:
+    """By the day of creation."""
+    assert short(server.found(f"Claim?patient={patient}&_sort=-created&_count=200")) == ["cl2", "cl1"]
 
 
 def test_running_orders(server: Server, patient: str) -> None:

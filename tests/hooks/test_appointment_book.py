@@ -6,7 +6,7 @@ import pytest
 from calling import NOTHING, answer, book_context, hook_call, refused, with_orders
 from flask import Flask
 from flask.testing import FlaskClient
-from signing import BY_ID, Ehr, Json, outcomes, said_of, updated
+from signing import BASE, BY_ID, Ehr, Json, outcomes, said_of, updated
 
 from cds_service.app import create_app
 from cds_service.settings import Settings
@@ -158,6 +158,34 @@ def test_an_odd_based_on_counts_for_nothing(based: object, client: FlaskClient, 
     """The appointment stands on its own then."""
     found = answer(client, booking(ehr, appointment(basedOn=based), orders=()))
     assert [resource["resourceType"] for resource in updated(found)] == ["Appointment"]
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["MedicationRequest/{}", "MedicationRequest/{}/_history/3", "https://ehr.example/fhir/MedicationRequest/{}"],
+    ids=["relative", "of a version", "absolute"],
+)
+def test_the_order_is_found_however_it_is_named(written: str, client: FlaskClient, ehr: Ehr) -> None:
+    """A version of an order is that order."""
+    based = appointment(basedOn=[{"reference": written.format(DRUG["id"])}])
+    assert [resource["id"] for resource in updated(answer(client, booking(ehr, based)))] == [DRUG["id"]]
+
+
+def test_an_order_of_another_server_is_not_looked_for_on_this_one(client: FlaskClient, ehr: Ehr) -> None:
+    """The same id there is another order: it was not read, and is said to be so."""
+    based = appointment(basedOn=[{"reference": f"https://other.example/fhir/MedicationRequest/{DRUG['id']}"}])
+    assert "could they be read" in refused(client, booking(ehr, based, fhirServer=BASE), 412)
+    found = answer(client, booking(ehr, based, appointment(id="two"), fhirServer=BASE))
+    assert [resource["id"] for resource in updated(found)] == ["two"]
+    (card,) = found["cards"]
+    assert "://other" not in card["detail"]  # no link of a caller's
+
+
+def test_an_order_that_is_named_twice_is_answered_once(client: FlaskClient, ehr: Ehr) -> None:
+    """By its URL and without."""
+    name = f"MedicationRequest/{DRUG['id']}"
+    twice = appointment(basedOn=[{"reference": name}, {"reference": f"{BASE}/{name}"}])
+    assert len(updated(answer(client, booking(ehr, twice, fhirServer=BASE)))) == 1
 
 
 def test_no_appointments_get_an_empty_answer(client: FlaskClient, ehr: Ehr) -> None:

@@ -67,7 +67,7 @@ def test_a_summary_names_what_is_open_where_there_is_room(service: Service) -> N
     told = determination(
         service, Outcome.DOCUMENTATION_MISSING, finding("Platelets", Status.UNKNOWN, Reason.NOT_RECORDED)
     )
-    assert wording.summary(told) == "Hemgenix: 1 of the plan’s criteria is still open: Platelets"
+    assert wording.summary(told) == "Hemgenix: 1 of the plan's criteria is still open: Platelets"
 
 
 @EVERY_GOVERNED
@@ -407,7 +407,7 @@ def test_hostile_notes_of_the_call_stay_text(service: Service) -> None:
     """The sentences about the call itself are escaped too: they name resources."""
     told = determination(service, Outcome.CRITERIA_MET, finding("Platelets", Status.MET))
     told = replace(told, notes=("[a](https://evil.example)",))
-    detail = wording.detail(told, ("<b>x</b> https://evil.example",))
+    detail = wording.detail(told, wording.Telling(caveats=("<b>x</b> https://evil.example",)))
     assert {token.type for token in _inline(detail)} <= ALLOWED_INLINE
 
 

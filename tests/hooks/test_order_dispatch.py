@@ -252,3 +252,11 @@ def test_an_ungoverned_dispatched_order_gets_its_coverage_information(client: Fl
     call = dispatch(story, with_orders(ehr, story, story.order), order=f"MedicationRequest/{story.order['id']}")
     found = answer(client, call)
     assert (found["cards"], said_of(found)["covered"]) == ([], ["conditional"])
+
+
+def test_a_dispatched_order_that_names_its_patient_otherwise_is_answered(client: FlaskClient, ehr: Ehr) -> None:
+    """R4's NutritionOrder has `patient`, and no `subject`."""
+    order: Json = {"resourceType": "NutritionOrder", "id": "n", "status": "active", "intent": "order"}
+    order["patient"] = {"reference": f"Patient/{MET.id}"}
+    call = dispatch(prefetch={**with_orders(ehr, MET), "order": order}, dispatchedOrders=["NutritionOrder/n"])
+    assert said_of(answer(client, call))["covered"] == ["conditional"]

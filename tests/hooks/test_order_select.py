@@ -6,7 +6,7 @@ import pytest
 from calling import answer, hook_call, refused, select_context, with_orders
 from flask.testing import FlaskClient
 from msgspec.structs import replace
-from signing import BY_ID, Ehr, Json, guidance, order_of, outcomes, said_of, updated
+from signing import BY_ID, Ehr, Json, determinations, guidance, order_of, outcomes, said_of, updated
 
 from cds_service.demo.stories import Story
 from hooks import order_select
@@ -154,3 +154,15 @@ def test_the_whole_record_may_hold_the_order_that_is_selected(client: FlaskClien
     call = selecting(ehr, MET, [MET.order], f"MedicationRequest/{MET.order['id']}")
     call["prefetch"] = with_orders(ehr, MET, MET.order)
     assert outcomes(answer(client, call)) == ["criteria-met"]
+
+
+def test_a_draft_without_an_id_is_selected_by_its_full_url(client: FlaskClient, ehr: Ehr) -> None:
+    """As the answer names it."""
+    name = "urn:uuid:0f5f0c9e-6c3e-4d57-9f2c-6a1d3f0c1a01"
+    call = hook_call("order-select", select_context(MET, [MET.order], [name]), ehr.prefetch(MET))
+    (entry,) = call["context"]["draftOrders"]["entry"]
+    entry["fullUrl"] = name
+    del entry["resource"]["id"]
+    assert [said["order"] for said in determinations(answer(client, call))] == [name]
+    call["context"]["selections"] = [name[:-1]]
+    assert "context.selections[0]" in refused(client, call, 400)

@@ -324,10 +324,13 @@ def test_orders_of_two_drugs_are_each_judged_by_their_own_policy(ehr: Ehr) -> No
 
 
 def test_an_order_that_names_two_governed_drugs_gets_no_verdict(ehr: Ehr) -> None:
-    """It is not guessed which one is meant: no card, and a reason that names both."""
+    """It is not guessed which one is meant: an Instructions card and a reason that name both."""
     both = {"coding": [*MET.order["medicationCodeableConcept"]["coding"]], "text": "Hemgenix or Roctavian"}
     answer = ehr.sign(MET, order_of(MET.id, medicationCodeableConcept=both))
-    assert answer["cards"] == []
+    (card,) = answer["cards"]
+    assert "Hemgenix and Roctavian" in card["detail"]
+    assert not {"links", "suggestions"} & card.keys()
+    assert "drug-coverage.determination" not in card["extension"]
     said = said_of(answer)
     assert (said["covered"], said["info-needed"]) == (["conditional"], ["OTH"])
     assert "Hemgenix and Roctavian" in said["reason"][0]["text"]
@@ -474,3 +477,35 @@ def test_a_caller_without_a_usable_coverage_is_refused(changes: tuple[Json, ...]
     response = ehr.post(call)
     assert response.status_code == 400
     assert said in response.get_json()["issue"][0]["diagnostics"]
+
+
+@pytest.mark.parametrize("kind", ["NutritionOrder", "VisionPrescription"])
+def test_an_order_that_names_its_patient_otherwise_is_checked_too(kind: str, ehr: Ehr) -> None:
+    """R4 calls the member `patient` there; another patient's order is refused, with its place."""
+    order = {"resourceType": kind, "id": "x", "status": "draft", "patient": {"reference": f"Patient/{MET.id}"}}
+    assert len(ehr.sign(MET, order)["systemActions"]) == 1
+    response = ehr.post(ehr.call(MET, {**order, "patient": {"reference": "Patient/other"}}))
+    assert response.status_code == 400
+    assert b"resource.patient: the order is for another patient" in response.data
+
+
+@pytest.mark.parametrize("tail", ["", "/_history/2"])
+def test_what_a_client_wrote_out_is_still_about_the_same_coverage(tail: str, ehr: Ehr) -> None:
+    """An absolute reference to the Coverage on that server is replaced, and not put beside."""
+    (order,) = updated(ehr.sign(MET))
+    reference = order["extension"][0]["extension"][0]["valueReference"]
+    reference["reference"] = f"{BASE}/{reference['reference']}{tail}"
+    assert ehr.sign(MET, order, fhirServer=BASE)["systemActions"] == []
+    order["extension"][0]["extension"][1]["valueCode"] = "not-covered"
+    order["extension"][0]["extension"].pop()
+    (again,) = updated(ehr.sign(MET, order, fhirServer=BASE))
+    assert len(again["extension"]) == 1
+
+
+def test_of_a_chart_no_more_is_read_than_an_ungoverned_order_needs(ehr: Ehr, serving: Serving) -> None:
+    """The coverage and its payer; no criterion asks for anything else."""
+    story = BY_ID["demo-other-drug"]
+    with serving(ehr.store(story)) as server:
+        found = ehr.sign(story, sent="none", fhirServer=BASE)
+    assert said_of(found)["covered"] == ["conditional"]
+    assert {path.partition("?")[0].partition("/")[0] for path in server.asked} == {"Coverage", "Organization"}

@@ -205,7 +205,8 @@ def test_a_medication_without_a_server_to_read_it_from_is_technical_too(ehr: Ehr
 def test_an_order_that_names_no_drug_at_all_is_not_passed_over(members: Json, ehr: Ehr) -> None:
     """Nothing to recognise is no clearance: the plan says that it does not know."""
     answer = sign_with(ehr, **members)
-    assert answer["cards"] == []
+    assert [card["indicator"] for card in answer["cards"]] == ["warning"]
+    assert "could not be read" in answer["cards"][0]["summary"]
     assert said_of(answer)["covered"] != ["covered"]
 
 

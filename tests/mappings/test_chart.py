@@ -486,7 +486,7 @@ def test_a_fault_of_one_search_leaves_the_rest() -> None:
     (found,) = gather(NEEDS, asked, VOCABULARY, client, Server(BASE), time.monotonic() + 5)
     client.close()
     assert found.facts.person is not None
-    assert found.facts.unread == EVERYTHING
+    assert found.facts.unread == EVERYTHING | {"bills"}
     assert set(found.failures.values()) == {Failure.SERVER_ERROR}
     assert all(name.isascii() and "p1" not in name for name in found.failures)
 
@@ -502,5 +502,81 @@ def test_a_server_that_never_answers_costs_the_deadline_and_no_more() -> None:
         assert time.monotonic() - started < 0.5
     client.close()
     assert found.facts.person is not None
-    assert found.facts.unread == EVERYTHING
+    assert found.facts.unread == EVERYTHING | {"bills"}
     assert set(found.failures.values()) == {Failure.TIMEOUT}
+
+
+BILLING = Needs({}, frozenset({"Patient", "ChargeItem", "Claim"}), billed=frozenset({"drug.gene"}))
+BILL = {
+    **of_patient("ChargeItem", "b1", status="billed", occurrenceDateTime="2024-02-01"),
+    "code": concept("J1411", system="https://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets"),
+}
+NO_SUCH_TYPE = {"severity": "error", "code": "processing", "diagnostics": "Unknown resource type 'Claim'"}
+
+
+def billed(refused: Failure | None = None, prefetch: Any = None) -> Chart:
+    class Bills(Store):
+        def _read(self, query: Query, url: str) -> Reply:
+            if refused is not None and query.path in ("ChargeItem", "Claim"):
+                return Reply([], refused)
+            return super()._read(query, url)
+
+        def _fits(self, resource: Any, name: str, value: str) -> bool:
+            codes = [one["code"] for one in resource.get("code", {}).get("coding", [])]
+            return name != "code" or any(code in value.split(",") for code in codes)
+
+    return chart(prefetch or {}, Bills(PATIENT, BILL), BILLING)
+
+
+def test_charges_are_asked_for_by_code_and_claims_for_the_patient() -> None:
+    """A chart holds thousands of charges; a claim's lines cannot be searched."""
+    store = Store(PATIENT)
+    chart({}, store, BILLING)
+    assert store.asked == [
+        "Patient/p1",
+        "ChargeItem?patient=p1&_count=200&code=J1411",
+        "Claim?patient=p1&_sort=-created&_count=200",
+    ]
+    assert [one.reference for one in billed().facts.treatments] == ["ChargeItem/b1"]
+
+
+@pytest.mark.parametrize("failure", [Failure.NOT_FOUND, Failure.FORBIDDEN, Failure.NOT_SUPPORTED])
+def test_a_server_that_does_not_offer_bills_has_told_all_there_is(failure: Failure) -> None:
+    """Many have none to offer, or not to this caller: the record is what it serves."""
+    found = billed(failure)
+    assert (found.facts.unread, dict(found.failures)) == (frozenset(), {})
+
+
+@pytest.mark.parametrize(
+    "failure", [Failure.SERVER_ERROR, Failure.TIMEOUT, Failure.UNAUTHORIZED, Failure.REFUSED, Failure.BUSY]
+)
+def test_bills_that_could_not_be_read_are_unread(failure: Failure) -> None:
+    """They are there, and may hold something."""
+    assert billed(failure).facts.unread == {"bills"}
+
+
+def test_bills_that_nobody_sent_and_no_server_has_are_not_missed() -> None:
+    """An EHR that sends its whole record has none."""
+    assert chart({"patient": PATIENT}, None, BILLING).facts.unread == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("issue", "unread"),
+    [
+        (NO_SUCH_TYPE, set()),
+        ({"severity": "error", "code": "not-supported"}, set()),
+        ({"severity": "error", "code": "forbidden"}, set()),
+        ({"severity": "error", "code": "timeout"}, {"bills"}),
+        ({"severity": "error", "code": "processing", "diagnostics": "Out of memory"}, {"bills"}),
+    ],
+)
+def test_a_client_says_of_bills_whether_there_are_none_or_it_failed(issue: Any, unread: set[str]) -> None:
+    """An OperationOutcome under our key."""
+    sent = {"patient": PATIENT, "claims": {"resourceType": "OperationOutcome", "issue": [issue]}}
+    assert billed(prefetch=sent).facts.unread == unread
+
+
+def test_another_type_that_is_not_offered_is_unread() -> None:
+    """Only bills can be done without."""
+    sent = {**full_prefetch(), "conditions": {"resourceType": "OperationOutcome", "issue": [NO_SUCH_TYPE]}}
+    assert chart(sent).facts.unread == {"diagnoses"}

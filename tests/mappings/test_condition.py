@@ -72,11 +72,14 @@ def test_a_condition_whose_code_cannot_be_read_is_counted_as_broken(code: object
 
 
 @pytest.mark.parametrize("status", ["confirmed", 1, [], {}, {"coding": [{"code": 5}]}])
-def test_a_status_that_cannot_be_read_is_never_a_confirmation(status: object) -> None:
-    """It may say refuted."""
-    held = record(condition(verificationStatus=status))
-    assert [found.certainty for found in read_conditions(held, CODES)] == [Certainty.UNCONFIRMED]
-    assert held.broken == {"diagnoses": ["Condition/c1"]}
+@pytest.mark.parametrize("member", ["verificationStatus", "clinicalStatus"])
+def test_a_status_that_cannot_be_read_opens_what_asks_for_that_diagnosis(member: str, status: object) -> None:
+    """It may say refuted, or resolved. What it is about is known: other diagnoses are not in doubt."""
+    held = record(condition(**{member: status}))
+    (found,) = read_conditions(held, CODES)
+    assert found.certainty is Certainty.UNREADABLE
+    assert found.display == "Hereditary factor IX deficiency (D67), its status could not be read"
+    assert held.broken == {"diagnoses/status": ["Condition/c1"]}
 
 
 def test_a_family_member_history_is_never_read() -> None:

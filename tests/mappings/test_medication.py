@@ -206,3 +206,34 @@ def test_other_drugs_are_no_facts() -> None:
         of_patient("MedicationStatement", "m1", status="active", medicationCodeableConcept={"text": "aspirin"})
     )
     assert (read_treatments(held, CODES), held.broken) == ((), {})
+
+
+@pytest.mark.parametrize(
+    ("dosage", "regular"),
+    [
+        ({"text": "once weekly for prophylaxis"}, True),
+        ({"timing": {"repeat": {"frequency": 1, "period": 1, "periodUnit": "wk"}}}, True),
+        ({"text": "as needed for bleeding"}, False),
+        ({"text": "4000 units"}, None),
+    ],
+)
+def test_a_statement_has_a_schedule_too(dosage: dict[str, object], regular: bool | None) -> None:
+    """It tells how the drug is taken."""
+    (found,) = treatments(given("MedicationStatement", "active", dosage=[dosage]))
+    assert (found.how, found.regular) == (How.STATED, regular)
+
+
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("Infusion of Hemgenix", True),
+        ("Follow-up after Hemgenix", True),
+        ("Hemgenix consultation", False),
+        ("Evaluation for Hemgenix", False),
+        ("Hemgenix eligibility assessment", False),
+    ],
+)
+def test_a_procedure_that_only_talks_of_a_drug_gives_none(name: str, counts: bool) -> None:
+    """A visit after it tells that it was given."""
+    done = of_patient("Procedure", "x1", status="completed", code={"text": name})
+    assert (len(treatments(done)) == 1) is counts

@@ -11,6 +11,7 @@ from lab_samples import (
     FIX,
     FIX_INHIBITOR,
     FVIII,
+    FVIII_INHIBITOR,
     HBSAG,
     HCV_RNA,
     HIV,
@@ -477,12 +478,80 @@ def test_a_fibrotest_is_a_score() -> None:
         ("Below baseline", set()),
         ("Cord blood", {"newborn"}),
         ("Below the assay's limit of detection", {"detection-limit"}),
-        ("Patient on warfarin", {"unreliable"}),
+        ("Patient on warfarin", {"vitamin-k"}),
+        ("Patient not on warfarin", set()),
     ],
 )
 def test_a_note_says_how_the_sample_was_taken(note: str, flags: set[str]) -> None:
     """Treated wins over untreated."""
     assert read(FIX, valueQuantity=quantity("1.2", "%"), note=[{"text": note}]).flags == flags
+
+
+def test_factor_viii_does_not_hang_on_vitamin_k() -> None:
+    """A low level under warfarin is as low as it is."""
+    assert read(FVIII, valueQuantity=quantity("0.5", "%"), note=[{"text": "On warfarin"}]).flags == frozenset()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        {"text": "MR elastography liver stiffness"},
+        {"text": "Liver stiffness (MRE)"},
+        coded("77615-3", display="Liver stiffness by magnetic resonance elastography"),
+    ],
+)
+def test_stiffness_by_magnetic_resonance_lies_on_another_scale(code: Any) -> None:
+    """Its kilopascals are not FibroScan's."""
+    assert "other-method" in read(code, valueQuantity=quantity("4.2", "kPa")).flags
+
+
+def test_stiffness_by_ultrasound_is_the_policys_own() -> None:
+    """Transient elastography, and what does not say how."""
+    for text in ("Liver stiffness", "Transient elastography (FibroScan)"):
+        assert "other-method" not in read({"text": text}, valueQuantity=quantity("4.2", "kPa")).flags
+
+
+@pytest.mark.parametrize(
+    ("note", "unreliable"),
+    [
+        ("IQR 0.8 kPa", False),
+        ("IQR 0.8", False),
+        ("IQR/median 0.35", True),
+        ("IQR/M 0.4", True),
+        ("IQR/med 12 %", False),
+        ("IQR/med 0.2", False),
+        ("IQR 35 %", True),
+    ],
+)
+def test_only_the_spread_beside_the_median_makes_a_scan_unreliable(note: str, unreliable: bool) -> None:
+    """A spread in kilopascals says nothing by itself."""
+    found = read({"text": "Liver stiffness"}, valueQuantity=quantity("6.2", "kPa"), note=[{"text": note}])
+    assert ("unreliable" in found.flags) is unreliable
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"valueString": "1:58"},
+        {"valueString": "<1:5"},
+        {"valueRatio": {"numerator": {"value": 1}, "denominator": {"value": 58}}},
+    ],
+)
+def test_a_titre_is_a_result_whatever_its_cutoff(members: dict[str, Any]) -> None:
+    """It says that the patient was tested, and no more."""
+    found = read({"text": "AAV5 neutralizing antibody"}, **members)
+    assert (found.word, found.flags & {"titre"}) == (None, {"titre"})
+
+
+@pytest.mark.parametrize(("low", "high", "value", "count"), [(150, 400, 212, 212), (150000, 400000, 49000, 49)])
+def test_a_platelet_count_without_unit_is_read_on_the_scale_of_its_range(
+    low: int, high: int, value: int, count: int
+) -> None:
+    """Without a range it stays unread."""
+    ranges = [{"low": {"value": low}, "high": {"value": high}}]
+    found = read(PLATELETS, valueQuantity=quantity(value), referenceRange=ranges)
+    assert found.value is not None
+    assert found.value.low == count
 
 
 def test_the_name_and_the_method_are_read_for_flags_too() -> None:
@@ -566,3 +635,49 @@ def test_a_member_of_the_wrong_shape_never_raises(member: str, junk: Any) -> Non
     for code, members in ((PLATELETS, PLT), (HBSAG, answer(POSITIVE)), (CD4, {"valueString": "400 /uL"})):
         resource = observation(code, **members) | {member: junk}
         assert all(isinstance(result, Result) for result in read_observation(resource, LABS))
+
+
+@pytest.mark.parametrize(
+    ("code", "members", "words"),
+    [
+        (
+            PLATELETS,
+            {"valueQuantity": quantity(45, "10*9/L"), "note": [{"text": "Clumps seen"}]},
+            "platelet clumping reported",
+        ),
+        (FIX, {"valueQuantity": quantity(1, "%"), "note": [{"text": "cord blood"}]}, "of a newborn"),
+        (
+            HBSAG,
+            {"valueString": "Negative", "interpretation": interpretation("POS")},
+            "flagged the other way by the laboratory",
+        ),
+        (
+            {"text": "MR elastography liver stiffness"},
+            {"valueQuantity": quantity(4, "kPa")},
+            "by magnetic resonance, on another scale than FibroScan's",
+        ),
+    ],
+)
+def test_a_result_that_a_person_must_judge_says_why(code: Any, members: dict[str, Any], words: str) -> None:
+    """Behind its value and date."""
+    assert read(code, **members).display.endswith(f", {words}")
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (FIX, "Factor VIII activity"),
+        (FVIII, "Factor IX activity"),
+        (FIX_INHIBITOR, "FVIII inhibitor"),
+        (FVIII_INHIBITOR, "Factor 9 inhibitor"),
+    ],
+)
+def test_a_code_beside_the_name_of_the_other_factor_is_neither(code: str, text: str) -> None:
+    """One of the two is wrong, and nothing tells which."""
+    assert read_all(coded(code, text), valueQuantity=quantity(1, "%")) == ()
+
+
+def test_platelets_of_plasma_are_no_platelet_count() -> None:
+    """They were made rich or poor."""
+    name = {"text": "Platelet count in platelet-rich plasma"}
+    assert read_all(name, valueQuantity=quantity(210, "K/uL")) == ()

@@ -77,11 +77,12 @@ def test_entries_without_a_resource_are_counted() -> None:
 
 def test_only_tokens_that_every_client_knows_are_advertised() -> None:
     """CDS Hooks 2.0 prefetch tokens: a primitive of the context, or one of the user ids."""
-    found = templates({row.type for row in ROWS}, ["http://loinc.org|777-3", "http://loinc.org|777-3"])
+    found = templates({row.type for row in ROWS}, ["http://loinc.org|777-3", "http://loinc.org|777-3"], ["J1411"])
     for template in found.values():
         assert all(LEGAL_TOKEN.fullmatch(token) for token in re.findall(r"\{\{(.*?)\}\}", template))
     assert found["coverage"] == "Coverage?patient={{context.patientId}}&status=active"
     assert found["observations"] == "Observation?patient={{context.patientId}}&code=http://loinc.org|777-3"
+    assert found["chargeItems"] == "ChargeItem?patient={{context.patientId}}&code=J1411"
     assert "organizations" not in found
 
 

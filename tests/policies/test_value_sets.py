@@ -99,3 +99,69 @@ def test_a_broken_set_is_refused_with_its_place(tmp_path: Path, text: str, said:
         read_value_sets(_folder(tmp_path, text))
     assert said in str(raised.value)
     assert "a.yaml" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        ("D68.0", "cond.coagulation_disorder"),
+        ("D68.02", "cond.coagulation_disorder"),
+        ("D68.3", "cond.coagulation_review"),
+        ("D68.5", "cond.coagulation_review"),
+        ("K74.6", "cond.advanced_liver_disease"),
+        ("K70.3", "cond.advanced_liver_disease"),
+        ("K74.0", "cond.liver_review"),
+        ("K74.2", "cond.liver_review"),
+        ("I85.00", "cond.liver_review"),
+        ("K72.11", "cond.liver_review"),
+        ("B16", "cond.hepatitis_b"),
+        ("B17.0", "cond.hepatitis_b"),
+        ("B19.1", "cond.hepatitis_b"),
+        ("B17.1", "cond.hepatitis_c"),
+        ("B19.2", "cond.hepatitis_c"),
+        ("B18", "cond.hepatitis_unspecified"),
+        ("O98.73", "cond.hiv"),
+    ],
+)
+def test_a_code_without_words_counts_at_every_depth_of_its_hierarchy(code: str, name: str) -> None:
+    """Old charts have the parents of today's codes, and many send no display."""
+    assert name in INDEX.names({"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": code}]}, "condition")
+
+
+@pytest.mark.parametrize(
+    ("text", "suggests"),
+    [
+        ("Hepatic fibrosis", True),
+        ("Liver fibrosis, F2-F3", True),
+        ("Liver fibrosis, stage 1", False),
+        ("Hepatic fibrosis, early fibrosis", False),
+        ("No liver fibrosis", False),
+    ],
+)
+def test_fibrosis_without_a_stage_suggests_advanced_disease(text: str, suggests: bool) -> None:
+    """A low stage does not."""
+    assert ("cond.liver_review" in INDEX.names({"text": text}, "condition")) is suggests
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("No inhibitor history.", "statement.no_factor_ix_inhibitor_history"),
+        ("No known FIX inhibitor history.", "statement.no_factor_ix_inhibitor_history"),
+        ("No prior inhibitor hx.", "statement.no_factor_viii_inhibitor_history"),
+        ("No known bleeding disorder other than hemophilia B.", "statement.no_other_coagulation_disorder"),
+        ("No coagulation disorders other than severe hemophilia A", "statement.no_other_coagulation_disorder"),
+    ],
+)
+def test_a_plain_denial_is_understood(text: str, name: str) -> None:
+    """As notes write it."""
+    assert name in INDEX.names_of_text(text, "statement")
+
+
+@pytest.mark.parametrize(
+    "text", ["No bleeding disorder other than VWD", "No ACE inhibitor history", "No bleeding disorder"]
+)
+def test_a_denial_of_something_else_is_not_taken_for_it(text: str) -> None:
+    """It names another thing."""
+    denials = {"statement.no_other_coagulation_disorder", "statement.no_factor_ix_inhibitor_history"}
+    assert not denials & INDEX.names_of_text(text, "statement")

@@ -78,6 +78,8 @@ def test_the_age_of_a_patient_who_was_not_read_is_not_retrieved() -> None:
         (diagnosis("cond.x", active=False), MET),
         (diagnosis("cond.x", Certainty.UNCONFIRMED), Reason.INCONCLUSIVE),
         (diagnosis("cond.x", Certainty.REFUTED), Reason.NOT_RECORDED),
+        (diagnosis("cond.x", Certainty.UNREADABLE), Reason.NOT_RETRIEVED),
+        (diagnosis("cond.y", Certainty.UNREADABLE), Reason.NOT_RECORDED),
         (diagnosis("cond.y"), Reason.NOT_RECORDED),
     ],
 )
@@ -94,6 +96,9 @@ def test_a_diagnosis_can_be_asked_for_as_active_resolved_or_refuted() -> None:
     assert heard({"diagnosis": {**asked, "active": "yes"}}, facts(diagnoses=(active,))) is MET
     assert heard({"diagnosis": {**asked, "active": "yes"}}, facts(diagnoses=(resolved,))) is Reason.NOT_RECORDED
     assert heard({"diagnosis": {**asked, "active": "no"}}, facts(diagnoses=(resolved,))) is MET
+    unreadable = diagnosis("cond.x", Certainty.UNREADABLE, active=False)
+    for way in ({"active": "yes"}, {"active": "no"}, {"certainty": "refuted"}):
+        assert heard({"diagnosis": {**asked, **way}}, facts(diagnoses=(unreadable,))) is Reason.NOT_RETRIEVED
     assert heard({"diagnosis": {**asked, "certainty": "refuted"}}, facts(diagnoses=(refuted,))) is MET
     assert heard({"diagnosis": {**asked, "certainty": "refuted"}}, facts(diagnoses=(active,))) is Reason.NOT_RECORDED
 
@@ -294,3 +299,9 @@ def test_a_dose_is_checked_per_kilogram_in_all_or_by_vials(
     order = type(NO_ORDER)("o", frozenset(), "a drug", 0, (Dose(exactly(Decimal(amount)), unit, per_kg, amount),))
     weighed = (number(weight),) if weight else ()
     assert heard(DOSE, of_test(*weighed, order=order)) is expected
+
+
+def test_an_unconfirmed_diagnosis_says_what_would_settle_it() -> None:
+    """Not the criterion's own name."""
+    said = says({"diagnosis": {"of": ["cond.x"]}}, facts(diagnoses=(diagnosis("cond.x", Certainty.UNCONFIRMED),)))
+    assert said.needed == ("Whether the unconfirmed diagnosis is confirmed or ruled out",)

@@ -451,6 +451,15 @@ def test_a_path_that_is_not_there(path: str, client: FlaskClient) -> None:
     refusal(client.get(path), 404)
 
 
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
+@pytest.mark.parametrize("path", ["//cds-services", "/cds-services//order-sign-crd", "/fhir//metadata", "/policies//x"])
+def test_two_slashes_lead_nowhere(path: str, method: str, client: FlaskClient) -> None:
+    """404, and no redirect, which would be a page and lose the body."""
+    response = client.open(path, base_url="http://plan.example", method=method)
+    assert response.status_code == 404
+    assert response.content_type == "application/fhir+json"
+
+
 def test_a_fault_of_the_service_is_a_plain_500(call: Json, ehr: Ehr, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of the fault, nor of the call, gets out."""
 

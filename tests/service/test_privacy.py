@@ -293,7 +293,7 @@ def test_what_a_library_reports_is_kept_without_its_words(tmp_path: Path, monkey
         watched = Watched(tmp_path, monkeypatch, fhir_servers=(base,))
         watched.hook("order-sign", sent=False, fhirServer=base)
         told = watched.said()
-    assert '"library": "urllib3.connection"' in told
+    assert '"library":"urllib3.connection"' in told
     unmarked(told)
 
 
@@ -365,8 +365,21 @@ def test_an_instance_that_is_no_uuid_is_not_logged(watched: Watched) -> None:
     """A caller could put anything there."""
     watched.hook("order-sign", hookInstance=MARK)
     told = watched.said()
-    assert '"hook_instance": "other"' in told
+    assert '"hook_instance":"other"' in told
     unmarked(told)
+
+
+def test_a_type_of_resource_that_is_none_is_not_logged(watched: Watched) -> None:
+    """What is counted of a call are the types that FHIR has, and no word of the caller's."""
+    name = MARK.capitalize()
+    prefetch = whole_record([*chart(), {"resourceType": name, "id": "x", "subject": {"reference": f"Patient/{MARK}"}}])
+    prefetch["conditions"]["entry"].append({"resource": {"resourceType": name, "id": "y"}})
+    prefetch[MARK] = {"resourceType": name, "id": "z"}
+    orders = bundle(order(), {"resourceType": name, "id": "o", "status": "draft"})
+    body = call(prefetch=prefetch)
+    body["context"]["draftOrders"] = orders
+    watched.post("/cds-services/order-sign-crd", body)
+    assert name not in watched.said()
 
 
 def test_metrics_have_labels_of_closed_sets(watched: Watched, store: Store, serving: Any) -> None:
