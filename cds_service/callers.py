@@ -50,7 +50,10 @@ class RegisteredCallers:
     def identify(self, authorization: str | None, path: str) -> Caller:
         """The registered client whose token this is."""
         try:
-            found = self._authenticator.authenticate(authorization, self._public_url + path)
+            # Looked at before the token is used up, and spent after: a token sent twice costs its owner nothing.
+            found = self._authenticator.authenticate(
+                authorization, self._public_url + path, lambda client: self._rates.check_client(client.iss, client.rate)
+            )
         except UnauthorizedError as error:
             self._refused(error.reason)
             if error.is_ours:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
+from typing import NoReturn
 
 from flask import Flask, Response, g, request
 from limits import RateLimitItem, parse
@@ -106,6 +107,10 @@ class Rates:
         self._counts = Counts(clock)
         self._limiter = FixedWindowRateLimiter(self._counts)
 
+    def check_client(self, iss: str, agreed: str | None) -> None:
+        """Nothing while the client has calls left; it takes none. Raises Refusal 429."""
+        self._check("client", iss, agreed or self._client)
+
     def spend_client(self, iss: str, agreed: str | None) -> None:
         """One call of a client that has proved who it is. Raises Refusal 429."""
         self._spend("client", iss, agreed or self._client)
@@ -114,12 +119,15 @@ class Rates:
         """One request from the address of the request at hand. Raises Refusal 429."""
         self._spend("address", f"{surface} {_network(request.remote_addr or '')}", self._address)
 
+    def _check(self, whose: str, key: str, rate: str) -> None:
+        if rate and not self._limiter.test(parse_rate(rate), whose, key):
+            self._refuse(whose, key, parse_rate(rate))
+
     def _spend(self, whose: str, key: str, rate: str) -> None:
-        if not rate:
-            return
-        item = parse_rate(rate)
-        if self._limiter.hit(item, whose, key):
-            return
+        if rate and not self._limiter.hit(parse_rate(rate), whose, key):
+            self._refuse(whose, key, parse_rate(rate))
+
+    def _refuse(self, whose: str, key: str, item: RateLimitItem) -> NoReturn:
         self._throttled(whose)
         left = self._counts.get_expiry(item.key_for(whose, key)) - self._clock()
         g.retry_after_s = max(1, int(left) + 1)

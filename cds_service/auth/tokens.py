@@ -100,8 +100,14 @@ class Authenticator:
         """`published` has the keys of every registered `jku`; `clock` gives epoch seconds."""
         self._clients, self._published, self._seen, self._clock = clients, published, seen, clock
 
-    def authenticate(self, authorization_header: str | None, url: str) -> Caller:
-        """The client that calls this URL (public base and path, to the letter). Raises UnauthorizedError."""
+    def authenticate(
+        self, authorization_header: str | None, url: str, admit: Callable[[TrustedClient], None] = lambda client: None
+    ) -> Caller:
+        """The client that calls this URL (public base and path, to the letter). Raises UnauthorizedError.
+
+        `admit` is asked when the token is known to be good, and before its use is noted: what it refuses by raising
+        takes no room among the used tokens.
+        """
         token = _parse_token(authorization_header)
         algorithm = _algorithm(token.header)
         iss = token.claims.get("iss")
@@ -110,7 +116,9 @@ class Authenticator:
             raise UnauthorizedError(Reason.ISSUER)
         if not self._key(token.header, client, algorithm).signed(token.signed, token.signature):
             raise UnauthorizedError(Reason.SIGNATURE)
-        self._check_claims(token.claims, client.iss, url)
+        jti, until = self._check_claims(token.claims, url)
+        admit(client)
+        self._note_use(client.iss, jti, until)
         return Caller(client.iss, client.dialect, client.fhir_servers, client.rate)
 
     def check(self) -> None:
@@ -133,7 +141,8 @@ class Authenticator:
             raise UnauthorizedError(Reason.KEY)
         return key
 
-    def _check_claims(self, claims: Mapping[str, Any], iss: str, url: str) -> None:
+    def _check_claims(self, claims: Mapping[str, Any], url: str) -> tuple[str, int]:
+        """The token's `jti`, and until when it must be remembered."""
         audience = claims.get("aud")
         named = audience if isinstance(audience, list) else [audience]
         if url not in named or not all(isinstance(one, str) for one in named):
@@ -150,9 +159,11 @@ class Authenticator:
         jti = claims.get("jti")
         if not isinstance(jti, str) or not 0 < len(jti) <= LONGEST_JTI:
             raise UnauthorizedError(Reason.TOKEN_ID)
+        return jti, int(expires) + SKEW_S + 1  # a second more than it can be used: `expires` may have a fraction
+
+    def _note_use(self, iss: str, jti: str, until: int) -> None:
         try:
-            # A second more than it can be used: `expires` may have a fraction.
-            first = self._seen.first_use(iss, jti, int(expires) + SKEW_S + 1)
+            first = self._seen.first_use(iss, jti, until)
         except ReplayStoreError:
             raise UnauthorizedError(Reason.STORE) from None
         if not first:

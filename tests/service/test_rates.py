@@ -1,6 +1,7 @@
 """How often somebody may call: registered clients within what was agreed, strangers within reason."""
 
 import json
+import sqlite3
 import time
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,24 @@ def test_nobody_uses_up_the_rate_of_a_client_whose_token_he_lacks(tmp_path: Path
     caller = service(tmp_path, clients, address_rate="20/minute").test_client()
     assert [call(caller, body, ONE, "two") for _ in range(22)] == [401] * 20 + [429] * 2
     assert [call(caller, body) for _ in range(5)] == [200] * 5
+
+
+def test_a_token_sent_twice_costs_its_owner_nothing(tmp_path: Path, clients: Path, body: bytes) -> None:
+    """Who has seen a token of a client can neither use it again nor use up the client's rate with it."""
+    caller = service(tmp_path, clients).test_client()
+    seen = headers(ONE, "one")
+    again = [caller.post(HOOK, data=body, content_type="application/json", headers=seen).status_code for _ in range(20)]
+    assert again == [200] + [401] * 19
+    assert [call(caller, body) for _ in range(5)] == [200] * 4 + [429]
+
+
+def test_calls_beyond_the_rate_take_no_room_among_used_tokens(tmp_path: Path, clients: Path, body: bytes) -> None:
+    """One client's flood must not fill what all clients need."""
+    caller = service(tmp_path, clients).test_client()
+    assert [call(caller, body) for _ in range(12)].count(429) == 7
+    with sqlite3.connect(tmp_path / "data" / "used-tokens.sqlite3") as used:
+        assert used.execute("SELECT COUNT(*) FROM seen").fetchone() == (5,)
+    used.close()
 
 
 def test_a_call_without_a_token_counts_for_its_address(tmp_path: Path, clients: Path) -> None:
