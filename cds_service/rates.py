@@ -2,7 +2,7 @@
 
 A client's calls count after its token was checked, so that nobody can use up another's rate; an address's count where
 there is no client: pages, and calls that were refused for their token. Counted in each process by itself: that costs
-no call a way to another machine, and more processes only let more through. Reasons in docs/decisions/0005-rates.md.
+no call a way to another machine, and more processes only let more through. Reasons in docs/decisions/0007-rates.md.
 """
 
 import threading
