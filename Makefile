@@ -1,9 +1,10 @@
-# Each target sets up what it needs; only Python 3.11+ and make are asked for (test-fhir-server also wants Java 17 and Maven).
+# Each target sets up what it needs; only Python 3.11+ and make are asked for (test-fhir-server also wants Java 17 and Maven, test-cluster
+# PostgreSQL, Redis and nginx; on Debian both install them as root).
 PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 8080
 
-.PHONY: demo test lint format bench bench-quick test-fhir-server docs
+.PHONY: demo test lint format bench bench-quick test-fhir-server test-cql test-cluster elm docs
 
 demo: .venv/ready
 	$(BIN)/cds-service demo --port $(PORT)
@@ -34,6 +35,21 @@ bench-quick: .venv/ready-test
 
 test-fhir-server: .venv/ready-test
 	tests/fhir_server/run.sh
+
+elm: .venv/ready-test elm/node_modules
+	$(BIN)/python -m elm
+
+test-cql: .venv/ready-test elm/node_modules
+	$(BIN)/python -m pytest tests/cql
+
+# Debian's nodejs and npm are installed where there is no Node and we are root.
+elm/node_modules: elm/package.json
+	command -v npm > /dev/null || (apt-get update -q && apt-get install -qy --no-install-recommends nodejs npm)
+	npm install --prefix elm --no-package-lock --no-audit --no-fund --silent
+	touch $@
+
+test-cluster: .venv/ready-test
+	tests/cluster/run.sh
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed") if sys.version_info < (3, 11) else None'

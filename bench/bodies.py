@@ -59,9 +59,9 @@ class Template(Struct, frozen=True):
         )
 
 
-def story() -> Story:
-    """The demo's patient for whom every criterion is met."""
-    return next(told for told in stories(datetime.now(UTC).date(), PUBLIC_URL) if told.id == STORY)
+def story(story_id: str = STORY) -> Story:
+    """A patient of the demo, by default the one for whom every criterion is met."""
+    return next(told for told in stories(datetime.now(UTC).date(), PUBLIC_URL) if told.id == story_id)
 
 
 OTHER_DRUG = {

@@ -6,6 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 
+from cryptography.fernet import Fernet
+
 from bench.bodies import PUBLIC_URL, Template, full_prefetch
 from bench.calls import Connection, Side, in_turns
 from bench.processes import HOST, Process, free_port
@@ -61,10 +63,18 @@ class Stage:
     @cached_property
     def service(self) -> Process:
         """The service with its defaults, without client tokens."""
+        return self._service("usual")
+
+    @cached_property
+    def keeping(self) -> Process:
+        """The same, keeping what it judged from, so that a form can be filled in from it."""
+        return self._service("keeping", CDS_LEDGER_KEYS=Fernet.generate_key().decode())
+
+    def _service(self, folder: str, **more: str) -> Process:
         port = free_port()
-        command, port, settings = self.service_command(port, "service")
+        command, port, settings = self.service_command(port, folder)
         settings["CDS_FHIR_SERVERS"] = ",".join(self.fhir_base(delay) for delay in (0, DELAY_MS))
-        return self.start(Process("the service", command, port, settings))
+        return self.start(Process(f"the {folder} service", command, port, {**settings, **more}))
 
     def service_command(self, port: int, name: str) -> tuple[list[str], int, dict[str, str]]:
         """Command, port and settings of a service with its defaults, whose data lie in a folder of that name."""

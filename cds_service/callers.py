@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol, get_args
 
 from cds_service.auth import Authenticator, Reason, UnauthorizedError, build_authenticator
+from cds_service.auth import Caller as Registered
+from cds_service.auth.clients import TrustedClient
 from cds_service.auth.replay import ReplayStoreError
 from cds_service.metrics import Metrics
 from cds_service.rates import Rates
@@ -45,32 +47,66 @@ class RegisteredCallers:
     def __init__(
         self, authenticator: Authenticator, public_url: str, refused: Callable[[Reason], None], rates: Rates
     ) -> None:
-        self._authenticator, self._public_url, self._refused, self._rates = authenticator, public_url, refused, rates
+        self.authenticator, self._public_url, self._refused, self._rates = authenticator, public_url, refused, rates
 
     def identify(self, authorization: str | None, path: str) -> Caller:
         """The registered client whose token this is."""
         try:
-            # Looked at before the token is used up, and spent after: a token sent twice costs its owner nothing.
-            found = self._authenticator.authenticate(
-                authorization, self._public_url + path, lambda client: self._rates.check_client(client.iss, client.rate)
-            )
+            found = self.authenticator.authenticate(authorization, self._public_url + path, self._admit)
         except UnauthorizedError as error:
             self._refused(error.reason)
             if error.is_ours:
                 raise Refusal(503, "transient", "the service cannot check tokens just now; try again") from None
             self._rates.spend_address("token")
-            raise Refusal(401, "login", "a valid client token is needed") from None
+            raise _unauthorized() from None
         self._rates.spend_client(found.iss, found.rate)
-        dialect = next((known for known in get_args(Dialect) if known == found.dialect), None)
-        return caller(found.iss, dialect, found.fhir_servers)
+        return _known(found)
+
+    def assertion(self, assertion: str, url: str) -> Registered:
+        """The client that asks for an access token with this assertion. Raises UnauthorizedError and Refusal (429)."""
+        try:
+            found = self.authenticator.assertion(assertion, url, self._admit)
+        except UnauthorizedError as error:
+            if not error.is_ours:
+                self._rates.spend_address("token")
+            raise
+        self._rates.spend_client(found.iss, found.rate)
+        return found
+
+    def of(self, iss: str) -> Caller | None:
+        """The client of this issuer, which has proved otherwise who it is; None when none is registered."""
+        found = self.authenticator.registered(iss)
+        if found is None:
+            return None
+        self._rates.spend_client(found.iss, found.rate)
+        return _known(found)
+
+    def refusal(self) -> Refusal:
+        """The refusal of an access token that is not valid (any more), counted."""
+        self._refused(Reason.EXPIRED)
+        self._rates.spend_address("token")
+        return _unauthorized()
+
+    def _admit(self, client: TrustedClient) -> None:
+        # Before the token is used up, while its calls are counted after: a token sent twice costs its owner nothing.
+        self._rates.check_client(client.iss, client.rate)
 
     def ready(self) -> bool:
         """True when used tokens can be told from unused ones."""
         try:
-            self._authenticator.check()
+            self.authenticator.check()
         except ReplayStoreError:
             return False
         return True
+
+
+def _unauthorized() -> Refusal:
+    return Refusal(401, "login", "a valid client token is needed")
+
+
+def _known(found: Registered) -> Caller:
+    dialect = next((known for known in get_args(Dialect) if known == found.dialect), None)
+    return caller(found.iss, dialect, found.fhir_servers)
 
 
 def caller(name: str, dialect: Dialect | None, fhir_servers: Iterable[str]) -> Caller:

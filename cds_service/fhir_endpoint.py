@@ -6,15 +6,17 @@ from importlib.metadata import version
 from typing import Any
 
 from flask import Blueprint, Response, request
+from werkzeug.datastructures import CombinedMultiDict, MultiDict
+from werkzeug.exceptions import MethodNotAllowed
 
 from cds_service.callers import Callers
 from cds_service.dtr.capability import capability_statement
 from cds_service.dtr.forms import Form, Forms
 from cds_service.dtr.log_errors import parse_report
+from cds_service.dtr.names import DtrVersion
 from cds_service.dtr.package import Known, Packaging, package
 from cds_service.dtr.refusal import RefusedError
 from cds_service.dtr.request import parse_request
-from cds_service.dtr.response import DtrVersion
 from cds_service.dtr.value_sets import expanded
 from cds_service.settings import Settings
 from cds_service.web import FHIR_JSON, body_of, outcome_response
@@ -25,6 +27,8 @@ from hooks.wire import decode, encode
 Lookup = Callable[[str, Caller], Known | None]  # assertion id, and who asks: no client is told of another's
 
 _ACCEPTED = ("application/fhir+json", "application/json", "text/json", "application/json+fhir")
+_LONGEST_QUERY = 16_384
+_FORMATS = (*_ACCEPTED, "json")
 _PARAMETERS = frozenset({"_id", "url", "version", "status", "_format", "_count", "_total", "_summary", "_pretty"})
 
 
@@ -43,6 +47,8 @@ def fhir_endpoint(
     def acceptable() -> None:
         if "Accept" in request.headers and not request.accept_mimetypes.best_match(_ACCEPTED):
             raise Refusal(406, "not-supported", "Accept: expected application/fhir+json")
+        if request.args.get("_format", "json").replace(" ", "+") not in _FORMATS:
+            raise Refusal(406, "not-supported", "parameter `_format`: expected json")
 
     @routes.errorhandler(RefusedError)
     def refused(error: RefusedError) -> Response:
@@ -54,14 +60,18 @@ def fhir_endpoint(
 
     @routes.get("/Questionnaire/<form_id>")
     def read(form_id: str) -> Response:
-        _caller()
-        return _fhir(_form(form_id).questionnaire)
+        if form_id.startswith("$"):  # the operations take resources, which no query can hold
+            raise MethodNotAllowed(["POST"])
+        return _fhir(_form(form_id).spoken(_version(_caller())))
 
     @routes.get("/Questionnaire")
     def search() -> Response:
-        _caller()
-        found = _search(forms, _today())
-        return _fhir(_searchset(found, public_url))
+        return _searched(request.args)
+
+    @routes.post("/Questionnaire/_search")
+    def search_posted() -> Response:
+        request.max_content_length = _LONGEST_QUERY
+        return _searched(CombinedMultiDict([request.args, request.form]))
 
     @routes.post("/Questionnaire/$questionnaire-package")
     def package_of_type() -> Response:
@@ -109,8 +119,20 @@ def fhir_endpoint(
         _caller()
         return _fhir(_or_404(forms.code_systems.get(system_id), "code system"))
 
+    @routes.get("/Library/<library_id>")
+    def read_library(library_id: str) -> Response:
+        _caller()
+        return _fhir(_or_404(forms.prefill_library(library_id, _today()), "library"))
+
     def _caller() -> Caller:
         return callers.identify(request.headers.get("Authorization"), request.path)
+
+    def _searched(query: MultiDict[str, str]) -> Response:
+        version = _version(_caller())
+        return _fhir(_searchset(_search(forms, query, _today()), version, public_url))
+
+    def _version(caller: Caller) -> DtrVersion:
+        return "2.0.1" if (caller.dialect or service.default_dialect) == "2.0.1" else "2.2"
 
     def _body() -> Any:
         return decode(body_of(settings.max_body_bytes))
@@ -124,8 +146,7 @@ def fhir_endpoint(
     def _package(form_id: str) -> Response:
         caller = _caller()
         own_form = _form(form_id).canonical if form_id else ""
-        old = (caller.dialect or service.default_dialect) == "2.0.1"
-        spoken: DtrVersion = "2.0.1" if old else "2.2"
+        spoken = _version(caller)
         asked = parse_request(_body(), spoken, own_form)
         return _fhir(package(asked, packaging, lambda context: lookup(context, caller), datetime.now(UTC), spoken))
 
@@ -178,39 +199,42 @@ def _texts(body: Any) -> dict[str, str]:
     }
 
 
-def _search(forms: Forms, today: Any) -> list[Form]:
-    """The forms that the query asks for; without a version, of each form the one in force, or every one of a URL."""
+def _search(forms: Forms, query: MultiDict[str, str], today: Any) -> list[Form]:
+    """The forms that the query asks for; without a version, of each form the one in force, or every one of a URL.
+
+    A comma stands between values of which one is enough (FHIR R4, "Handling Repeating Values").
+    """
     if "handling=strict" in request.headers.get("Prefer", ""):
-        unknown = sorted(set(request.args) - _PARAMETERS)
+        unknown = sorted(set(query) - _PARAMETERS)
         if unknown:
             raise RefusedError(400, "not-supported", "a search parameter is not supported; see /fhir/metadata")
-    url, _, in_url = request.args.get("url", "").partition("|")
-    wanted = request.args.get("version", "") or in_url
-    form_id = request.args.get("_id", "")
-    status = request.args.get("status", "active")
-    found = [
+    urls, ids, versions = (_values(query, name) for name in ("url", "_id", "version"))
+    named = [(url, wanted) for url, _, wanted in (one.partition("|") for one in urls)]
+    if "active" not in (_values(query, "status") or ["active"]):
+        return []
+    return [
         form
         for form in forms.every()
-        if (not url or form.url == url)
-        and (not form_id or form.questionnaire["id"] == form_id)
-        and (form.version == wanted if wanted else url or forms.find(form.url, today) is form)
+        if (not ids or form.questionnaire["id"] in ids)
+        and (not versions or form.version in versions)
+        and (not named or any(form.url == url and wanted in ("", form.version) for url, wanted in named))
+        and (versions or named or forms.find(form.url, today) is form)
     ]
-    return found if status == "active" else []
 
 
-def _searchset(found: list[Form], public_url: str) -> dict[str, Any]:
-    return {
+def _values(query: MultiDict[str, str], name: str) -> list[str]:
+    return [one for one in query.get(name, "").split(",") if one]
+
+
+def _searchset(found: list[Form], version: DtrVersion, public_url: str) -> dict[str, Any]:
+    bundle: dict[str, Any] = {
         "resourceType": "Bundle",
         "type": "searchset",
         "total": len(found),
         "link": [{"relation": "self", "url": f"{public_url}{request.full_path.rstrip('?')}"}],
-        **(
-            {
-                "entry": [
-                    {"fullUrl": form.url, "resource": form.questionnaire, "search": {"mode": "match"}} for form in found
-                ]
-            }
-            if found
-            else {}
-        ),
     }
+    if found:
+        bundle["entry"] = [
+            {"fullUrl": form.url, "resource": form.spoken(version), "search": {"mode": "match"}} for form in found
+        ]
+    return bundle

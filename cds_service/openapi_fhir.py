@@ -23,6 +23,7 @@ def fhir_paths(security: Schema) -> Schema:
     return {
         "/fhir/metadata": {"get": _got("What this endpoint can do", {})},
         "/fhir/Questionnaire": {"get": _got("The forms that are sought", security, "url", "version", "_id", "status")},
+        "/fhir/Questionnaire/_search": {"post": _sought(security)},
         "/fhir/Questionnaire/{id}": {"parameters": [_id()], "get": _got("A form", security)},
         "/fhir/Questionnaire/$questionnaire-package": {"post": package},
         "/fhir/Questionnaire/{id}/$questionnaire-package": {"parameters": [_id()], "post": package},
@@ -38,6 +39,7 @@ def fhir_paths(security: Schema) -> Schema:
             "parameters": [_id()],
             "get": _got("The codes of a value set", security, "filter", "offset", "count"),
         },
+        "/fhir/Library/{id}": {"parameters": [_id()], "get": _got("What fills in a form, as CQL and ELM", security)},
         "/fhir/CodeSystem/{id}": {"parameters": [_id()], "get": _got("A code system of the forms", security)},
     }
 
@@ -50,6 +52,19 @@ def _id() -> Schema:
 def _got(summary: str, security: Schema, *parameters: str) -> Schema:
     named = [{"name": name, "in": "query", "schema": {"type": "string"}} for name in parameters]
     return {"summary": summary, **({"parameters": named} if named else {}), "responses": _responses(), **security}
+
+
+def _sought(security: Schema) -> Schema:
+    sought = {
+        "type": "object",
+        "properties": {name: {"type": "string"} for name in ("url", "version", "_id", "status")},
+    }
+    return {
+        "summary": "The forms that are sought, by a form",
+        "requestBody": {"content": {"application/x-www-form-urlencoded": {"schema": sought}}},
+        "responses": _responses(),
+        **security,
+    }
 
 
 def _posted(summary: str, schema: str, security: Schema) -> Schema:

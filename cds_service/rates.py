@@ -21,7 +21,7 @@ from hooks.refusals import Refusal
 
 _MOST_KEYS = 20_000
 # What must stay in reach: discovery (CDS Hooks "Discovery"), what an orchestrator asks, and what checks tokens itself.
-_FREE_BLUEPRINTS = frozenset({"cds", "fhir"})
+_FREE_BLUEPRINTS = frozenset({"cds", "fhir", "fhir_tokens"})
 _FREE = frozenset({"operations.live", "operations.ready"})
 
 

@@ -25,7 +25,8 @@ from hooks.service import Moment, Service
 from hooks.wire import decode, encode
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_MARGIN_S = 0.05  # of the deadline, kept for judging and writing what was read
+_MARGIN_S = 0.05  # of the deadline, kept for writing the answer
+_SHARE, _MOST_S = 0.1, 0.3  # of the deadline, kept for judging: many callers of a silent server are judged at once
 _DAY_S = 86_400
 
 
@@ -36,6 +37,7 @@ def cds_blueprint(
     routes = Blueprint("cds", __name__)
     offered = encode(discovery(service))
     etag = f'"{blake2b(offered, digest_size=12).hexdigest()}"'
+    judging_s = max(_MARGIN_S, min(_MOST_S, _SHARE * settings.deadline_s))
 
     @routes.get("/cds-services")
     def discover() -> Response:
@@ -53,7 +55,7 @@ def cds_blueprint(
         caller = callers.identify(request.headers.get("Authorization"), request.path)
         found = parse_call(body_of(settings.max_body_bytes), hook)
         g.hook_instance = found.instance if _UUID.fullmatch(found.instance) else "other"
-        moment = Moment(datetime.now(UTC).date(), started + settings.deadline_s - _MARGIN_S)
+        moment = Moment(datetime.now(UTC).date(), started + settings.deadline_s - judging_s, judging_s - _MARGIN_S)
         result = answered(found, hook, service, caller, moment)
         _count(metrics, hook, result)
         g.outcomes = [said.outcome.value for said in result.said]

@@ -6,6 +6,7 @@ gathers what comes in and sees to partings, so slow clients cost memory and noth
 docs/decisions/0004-server.md.
 """
 
+import select
 import socket
 import time
 from concurrent.futures import Future
@@ -23,7 +24,7 @@ from cds_service.framing import Incoming
 
 ARRIVAL_S = 60.0  # in which all of a request must have come
 _STOPPING_S = 4.0  # the same for what had begun to come when the worker was told to stop
-_LINGER_S = 2.0  # for a request that may be on its way on a kept connection when the worker stops
+_LINGER_S = 2.0  # for a request that may be on its way on an open connection when the worker stops
 _PARTING_S = 2.0  # for a client to hang up, so that it can read its answer to the end
 _MOST_HELD = 256 * 1024 * 1024  # bytes of unfinished requests; those that take longest make room
 _AT_ONCE = 1024 * 1024
@@ -98,8 +99,10 @@ class PatientWorker(ThreadWorker):
         self._room = bytearray(_AT_ONCE)
 
     def set_accept_enabled(self, enabled: bool | None) -> None:
-        """While every thread is busy, new connections are left to the other workers."""
+        """While every thread is busy, new connections are left to the other workers; a stopping one leaves the port."""
         super().set_accept_enabled(bool(enabled) and self._busy < self.cfg.threads)
+        if not self.alive:
+            self._leave_port()
 
     def enqueue_req(self, conn: TConn) -> None:
         """Begins to gather a request: of a new connection, or the next one of a connection that was kept."""
@@ -148,12 +151,23 @@ class PatientWorker(ThreadWorker):
         now = time.monotonic()
         for conn, coming in list(self._coming.items()):
             if not self.alive:
-                coming.until = min(coming.until, now + (_STOPPING_S if coming.request.data else 0.0))
+                coming.until = min(coming.until, now + (_STOPPING_S if coming.request.data else _LINGER_S))
             if coming.until <= now:
                 self._drop(conn)
         for conn, until in list(self._parting.items()):
             if until <= now:
                 self._close(conn)
+
+    def _leave_port(self) -> None:
+        """Takes what has connected already, and has what comes later refused rather than kept waiting and cut off."""
+        for listener in self.sockets:
+            listener.setblocking(False)
+            waiting = select.poll()
+            waiting.register(listener, select.POLLIN)
+            while waiting.poll(0):
+                self.accept(listener)
+            listener.close()
+        self.sockets = []
 
     def _gather(self, conn: TConn, sock: socket.socket) -> None:
         coming = self._coming[conn]
@@ -227,7 +241,7 @@ class PatientWorker(ThreadWorker):
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
-            pass
+            self._leave_port()
         self._close(conn)
 
     def _close(self, conn: TConn) -> None:

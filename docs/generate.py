@@ -22,7 +22,7 @@ def criteria_document() -> str:
     knowledge = load_knowledge()
     lines = ["# Criteria", "", "Generated from `policies/` by `make docs`; do not edit.", ""]
     for policy in sorted(knowledge.library.policies, key=lambda found: (found.source.drug, found.source.version)):
-        twin = policy_twin(policy, knowledge.library, knowledge.labs)
+        twin = policy_twin(policy, knowledge.library, knowledge.labs, policy.source.version)
         lines += [f"## {twin['policy']} {twin['name']}, version {twin['version']}", ""]
         lines += ["| id | criterion | the policy's words | kind | read from |", "| --- | --- | --- | --- | --- |"]
         lines += [_row(criterion) for criterion in twin["criteria"]]
@@ -32,7 +32,8 @@ def criteria_document() -> str:
 
 def _row(criterion: dict[str, Any]) -> str:
     tests = [f"{test['title']} ({_window(test['withinMonths'])})" for test in criterion["tests"]]
-    read = ", ".join([*tests, *(f"`{name}`" for name in criterion["valueSets"]), *criterion["questions"]])
+    asked = [question["linkId"] for question in criterion["questions"]]
+    read = ", ".join([*tests, *(f"`{name}`" for name in criterion["valueSets"]), *asked])
     return _cells(criterion["id"], criterion["label"], criterion["paragraph"], criterion["kind"], read)
 
 

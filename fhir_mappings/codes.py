@@ -99,9 +99,13 @@ class SystemNames:
         """The short names that the URI can stand for; none for a system that is not listed."""
         return self._short.get(_uri(uri), ())
 
+    def uri(self, short: str) -> str:
+        """The URI that the system is written with."""
+        return self._written[short]
+
     def token(self, code: Code) -> str:
         """The code as a FHIR search token, `system|code`."""
-        return f"{self._written[code.system]}|{code.code}"
+        return f"{self.uri(code.system)}|{code.code}"
 
 
 def _uri(uri: str) -> str:

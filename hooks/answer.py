@@ -91,7 +91,8 @@ def _kept(asking: Asking, judged: list[Judged], moment: Moment) -> list[Receipt 
     book = asking.service.book
     entries = [entry_of(asking, one) if book is not None else None for one in judged]
     kept = [entry for entry in entries if entry is not None]
-    receipts = iter(book.record(tuple(kept), moment.deadline)) if book is not None and kept else iter(())
+    until = moment.deadline + moment.keeping_s
+    receipts = iter(book.record(tuple(kept), until)) if book is not None and kept else iter(())
     return [next(receipts) if entry is not None else None for entry in entries]
 
 

@@ -37,12 +37,25 @@ def guidance_card(
         "detail": wording.detail(said, telling),
         "indicator": "info" if calm else "warning",
         "source": _source(label, dialect, "guideline", page),
-        "links": [{"label": f"{said.policy.policy}: {said.policy.name}", "url": page, "type": "absolute"}],
+        "links": [
+            {"label": f"{said.policy.policy}: {said.policy.name}", "url": page, "type": "absolute"},
+            *_criterion_links(said, links),
+        ],
         "extension": {
             **_about(said.order, dialect),
             "drug-coverage.determination": determination_extension(said, assertion_id),
         },
     }
+
+
+def _criterion_links(said: Determination, links: Links) -> list[dict[str, str]]:
+    """A link to each criterion that is not met or open: to the very place (CRD resp-21)."""
+    if said.outcome is Outcome.POLICY_NOT_APPLICABLE:
+        return []
+    return [
+        {"label": f"{one.id}: {one.label}", "url": links.criterion(said, one.id), "type": "absolute"}
+        for one in (*said.blocking(Status.NOT_MET), *said.blocking(Status.UNKNOWN))
+    ]
 
 
 def missing_tests_card(

@@ -70,6 +70,11 @@ class Links(Struct, frozen=True):
         policy = determination.policy
         return f"{self.public_url}/policies/{policy.policy.lower()}/{policy.drug}"
 
+    def criterion(self, determination: Determination, criterion_id: str) -> str:
+        """Where the page of the judged version has that criterion."""
+        version = determination.policy.version.isoformat()
+        return f"{self.policy_page(determination)}?version={version}#criterion-{criterion_id}"
+
     @property
     def smart_launch(self) -> str:
         """Where the documentation form is launched as a SMART app."""

@@ -20,10 +20,11 @@ from hooks.suggestions import Orderable
 
 
 class Moment(Struct, frozen=True):
-    """When a call is answered: the day, and by when (monotonic seconds)."""
+    """When a call is answered: the day, and by when everything is read (monotonic seconds)."""
 
     today: date
     deadline: float
+    keeping_s: float = 0.0  # that the book may still take after the deadline
 
 
 class Caller(Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from bench.calls import milliseconds, ratios
+from bench.calls import Side, milliseconds, ratios
 from bench.stage import Stage
 from bench.table import Row
 
@@ -15,9 +15,14 @@ def measure(stage: Stage) -> Iterator[Row]:
 def over_floor(stage: Stage, goal: str, size: str, aim: float, bound: float) -> Iterator[Row]:
     """CPU and median time of one size over the floor."""
     service, floor = stage.against_floor(size)
+    yield from over(goal, f"full prefetch, {size}", service, floor, aim, bound)
+
+
+def over(goal: str, what: str, service: Side, floor: Side, aim: float, bound: float) -> Iterator[Row]:
+    """CPU and median time of one side over the other."""
     cpu = tuple(ratios(service.cpu, floor.cpu))
     remark = f"{milliseconds(service.cpu)} over {milliseconds(floor.cpu)} ms a call"
-    yield Row(goal, f"full prefetch, {size}: CPU over the floor", "×", cpu, aim, bound, remark)
+    yield Row(goal, f"{what}: CPU over the floor", "×", cpu, aim, bound, remark)
     time = tuple(ratios(service.medians, floor.medians))
     remark = f"{milliseconds(service.medians)} over {milliseconds(floor.medians)} ms"
-    yield Row(goal, f"full prefetch, {size}: p50 over the floor", "×", time, aim, bound, remark)
+    yield Row(goal, f"{what}: p50 over the floor", "×", time, aim, bound, remark)

@@ -33,6 +33,9 @@ _BEARER = re.compile(r"(?i:bearer) ++([A-Za-z0-9_-]++)\.([A-Za-z0-9_-]++)\.([A-Z
 _ALGORITHMS = {algorithm.value: algorithm for algorithm in Algorithm}
 
 
+Admit = Callable[[TrustedClient], None]
+
+
 class Reason(Enum):
     """Why a call was refused: for metrics and logs alone, never for the caller."""
 
@@ -100,15 +103,35 @@ class Authenticator:
         """`published` has the keys of every registered `jku`; `clock` gives epoch seconds."""
         self._clients, self._published, self._seen, self._clock = clients, published, seen, clock
 
-    def authenticate(
-        self, authorization_header: str | None, url: str, admit: Callable[[TrustedClient], None] = lambda client: None
-    ) -> Caller:
+    def authenticate(self, authorization_header: str | None, url: str, admit: Admit = lambda client: None) -> Caller:
         """The client that calls this URL (public base and path, to the letter). Raises UnauthorizedError.
 
         `admit` is asked when the token is known to be good, and before its use is noted: what it refuses by raising
         takes no room among the used tokens.
         """
         token = _parse_token(authorization_header)
+        client = self._signer(token)
+        self._use(token.claims, client, url, admit)
+        return _caller(client)
+
+    def assertion(self, assertion: str, url: str, admit: Admit = lambda client: None) -> Caller:
+        """The client that asks for an access token at this URL (SMART "Client Authentication: Asymmetric").
+
+        `sub` names it as `iss` does, and `iat` may be left out. Raises UnauthorizedError.
+        """
+        token = _parse_token(f"Bearer {assertion}")
+        client = self._signer(token)
+        if token.claims.get("sub") != client.iss:
+            raise UnauthorizedError(Reason.ISSUER)
+        self._use({"iat": int(self._clock()), **token.claims}, client, url, admit)
+        return _caller(client)
+
+    def registered(self, iss: str) -> Caller | None:
+        """The client of this issuer, by what else it proved who it is; None when none is registered."""
+        client = self._clients.of(iss)
+        return _caller(client) if client is not None else None
+
+    def _signer(self, token: _Token) -> TrustedClient:
         algorithm = _algorithm(token.header)
         iss = token.claims.get("iss")
         client = self._clients.of(iss) if isinstance(iss, str) else None
@@ -116,10 +139,7 @@ class Authenticator:
             raise UnauthorizedError(Reason.ISSUER)
         if not self._key(token.header, client, algorithm).signed(token.signed, token.signature):
             raise UnauthorizedError(Reason.SIGNATURE)
-        jti, until = self._check_claims(token.claims, url)
-        admit(client)
-        self._note_use(client.iss, jti, until)
-        return Caller(client.iss, client.dialect, client.fhir_servers, client.rate)
+        return client
 
     def check(self) -> None:
         """Nothing when a used token could be noted now. Raises ReplayStoreError. For readiness."""
@@ -161,13 +181,19 @@ class Authenticator:
             raise UnauthorizedError(Reason.TOKEN_ID)
         return jti, int(expires) + SKEW_S + 1  # a second more than it can be used: `expires` may have a fraction
 
-    def _note_use(self, iss: str, jti: str, until: int) -> None:
+    def _use(self, claims: Mapping[str, Any], client: TrustedClient, url: str, admit: Admit) -> None:
+        jti, until = self._check_claims(claims, url)
+        admit(client)
         try:
-            first = self._seen.first_use(iss, jti, until)
+            first = self._seen.first_use(client.iss, jti, until)
         except ReplayStoreError:
             raise UnauthorizedError(Reason.STORE) from None
         if not first:
             raise UnauthorizedError(Reason.USED_BEFORE)
+
+
+def _caller(client: TrustedClient) -> Caller:
+    return Caller(client.iss, client.dialect, client.fhir_servers, client.rate)
 
 
 def _parse_token(authorization_header: str | None) -> _Token:

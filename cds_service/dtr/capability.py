@@ -22,8 +22,17 @@ def capability_statement(public_url: str, version: str, built: datetime, tokens:
             ]
         }
         security = {
+            "extension": [
+                {
+                    "url": "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris",
+                    "extension": [{"url": "token", "valueUri": f"{public_url}/fhir/token"}],
+                }
+            ],
             "service": [service],
-            "description": "Every call but this one carries the signed token of a registered client.",
+            "description": (
+                "Every call but this one carries an access token (SMART Backend Services), "
+                "or the signed token of a registered CDS client."
+            ),
         }
     return {
         "resourceType": "CapabilityStatement",
@@ -41,8 +50,18 @@ def capability_statement(public_url: str, version: str, built: datetime, tokens:
         "instantiates": [f"{DTR}/CapabilityStatement/dtr-payer-service"],
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "json"],
-        "rest": [{"mode": "server", "security": security, "resource": [_forms(), _value_sets(), _code_systems()]}],
+        "rest": [
+            {
+                "mode": "server",
+                "security": security,
+                "resource": [_forms(), _value_sets(), *map(_read_only, ("CodeSystem", "Library"))],
+            }
+        ],
     }
+
+
+def _resources() -> list[dict[str, Any]]:
+    return [_forms(), _value_sets(), _read_only("CodeSystem"), _read_only("Library")]
 
 
 def _operation(name: str, definition: str) -> dict[str, Any]:
@@ -79,5 +98,5 @@ def _value_sets() -> dict[str, Any]:
     }
 
 
-def _code_systems() -> dict[str, Any]:
-    return {"type": "CodeSystem", "interaction": [{"code": "read"}]}
+def _read_only(kind: str) -> dict[str, Any]:
+    return {"type": kind, "interaction": [{"code": "read"}]}

@@ -1,11 +1,16 @@
 """Every form of a library, built once, and found by id, canonical and version."""
 
+from collections.abc import Mapping
 from datetime import date, timedelta
+from functools import cached_property
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Raw, Struct
+from msgspec.json import Encoder
 
-from cds_service.dtr.names import form_url
+from cds_service.dtr.conditions import Conditions, conditions_of
+from cds_service.dtr.names import DtrVersion, form_url
+from cds_service.dtr.prefill_library import Prefill, prefill
 from cds_service.dtr.questionnaire import questionnaire
 from cds_service.dtr.value_sets import code_system, value_set
 from cds_service.policy.compiled import CompiledPolicy
@@ -15,22 +20,60 @@ from fhir_mappings.labs import LabTable
 Json = dict[str, Any]
 
 
-class Form(Struct, frozen=True):
+_VERSIONS: tuple[DtrVersion, DtrVersion] = ("2.2", "2.0.1")
+_ENCODER = Encoder(decimal_format="number")
+
+
+class Form(Struct, frozen=True, dict=True):
     """One version of one policy's form."""
 
     policy: CompiledPolicy
     url: str
     questionnaire: Json  # never changed
+    older: Json = {}  # the same for clients that speak DTR 2.0.1
+    filled_in_by: Prefill | None = None
+    packed: Mapping[DtrVersion, tuple[Json, ...]] = {}  # entries that are the same in every package, written once
 
     @property
     def version(self) -> str:
         """The version, the policy's own."""
         return self.policy.source.version.isoformat()
 
+    @cached_property
+    def outline(self) -> tuple[tuple[Json, tuple[tuple[str, str], ...]], ...]:
+        """Each group's linkId and text, with those of its items that can be answered."""
+        return tuple(
+            (
+                {"linkId": group["linkId"], "text": group["text"]},
+                tuple((item["linkId"], item["text"]) for item in group["item"] if item["type"] != "display"),
+            )
+            for group in self.questionnaire["item"]
+        )
+
+    @cached_property
+    def items(self) -> Mapping[str, Json]:
+        """The items that can be answered, by linkId, in the form's order."""
+        items = (item for group in self.questionnaire["item"] for item in group["item"])
+        return {item["linkId"]: item for item in items if item["type"] != "display"}
+
+    @cached_property
+    def conditions(self) -> Mapping[str, Conditions]:
+        """The conditions of those that are not always shown."""
+        found = ((link_id, conditions_of(item)) for link_id, item in self.items.items())
+        return {link_id: conditions for link_id, conditions in found if conditions is not None}
+
+    def spoken(self, version: DtrVersion) -> Json:
+        """The Questionnaire for a client that speaks that version of DTR."""
+        return self.older if version == "2.0.1" else self.questionnaire
+
     @property
     def canonical(self) -> str:
         """The canonical of this version."""
         return f"{self.url}|{self.version}"
+
+
+def _entry(resource: Json) -> Json:
+    return {"fullUrl": resource["url"], "resource": Raw(_ENCODER.encode(resource))}
 
 
 class Forms:
@@ -55,10 +98,19 @@ class Forms:
 
     def _built(self, versions: list[Form]) -> tuple[Form, ...]:
         ends: list[date | None] = [form.policy.source.version - timedelta(days=1) for form in versions[1:]]
-        return tuple(
-            Form(form.policy, form.url, questionnaire(form.policy, self.labs, self.public_url, end))
-            for form, end in zip(versions, [*ends, None], strict=True)
+        return tuple(self._form(form, end) for form, end in zip(versions, [*ends, None], strict=True))
+
+    def _form(self, begun: Form, until: date | None) -> Form:
+        own = prefill(begun.policy, self.library, self.labs, self.public_url)
+        form, older = (
+            questionnaire(begun.policy, self.labs, self.public_url, until, own, version) for version in _VERSIONS
         )
+        libraries = [own.resource] if own is not None else []
+        packed = {
+            version: tuple(_entry(resource) for resource in (one, *libraries))
+            for version, one in zip(_VERSIONS, (form, older), strict=True)
+        }
+        return Form(begun.policy, begun.url, form, older, own, packed)
 
     def _code_systems(self) -> list[Json]:
         names = sorted({policy.source.policy for policy in self.library.policies})
@@ -83,6 +135,12 @@ class Forms:
     def at(self, form_id: str, today: date) -> Form | None:
         """The form of an id, or of an id with `|version`."""
         return self.find(f"{self.public_url}/fhir/Questionnaire/{form_id}", today)
+
+    def prefill_library(self, name: str, today: date) -> Json | None:
+        """The Library of an id, or of an id with `|version`."""
+        form_id, _, version = name.partition("|")
+        form = self.at(form_id.removesuffix("-prefill") + (f"|{version}" if version else ""), today)
+        return form.filled_in_by.resource if form is not None and form.filled_in_by is not None else None
 
     def every(self) -> tuple[Form, ...]:
         """Every version of every form, oldest first."""

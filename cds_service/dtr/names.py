@@ -1,6 +1,10 @@
 """The URLs of this service's forms, and those of the guides that a form is written by."""
 
+from typing import Literal
+
 from cds_service.policy.policy import Policy, Question
+
+DtrVersion = Literal["2.2", "2.0.1"]
 
 DTR = "http://hl7.org/fhir/us/davinci-dtr"
 SDC = "http://hl7.org/fhir/uv/sdc/StructureDefinition"

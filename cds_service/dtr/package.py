@@ -6,14 +6,14 @@ from typing import Any
 from uuid import uuid4
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cds_service.dtr.forms import Form, Forms
-from cds_service.dtr.names import DTR
+from cds_service.dtr.names import DTR, DtrVersion
 from cds_service.dtr.prefill import known_answers
 from cds_service.dtr.refusal import RefusedError
 from cds_service.dtr.request import PackageRequest
-from cds_service.dtr.response import DtrVersion, draft_response
-from cds_service.policy.determination import Determination
+from cds_service.dtr.response import draft_response
 from cds_service.policy.facts import Diagnosis, Facts
 from cds_service.policy.reasons import Outcome
 from fhir_mappings.codes import CodeIndex
@@ -29,11 +29,18 @@ _COVERAGE_INFORMATION = "http://hl7.org/fhir/us/davinci-crd/StructureDefinition/
 class Known(Struct, frozen=True):
     """What stands behind an assertion id; `facts` where they were kept."""
 
-    said: Determination
+    policy: str
+    drug: str
+    version: date
+    outcome: Outcome
     facts: Facts | None = None
 
 
-Lookup = Callable[[str], Known | None]
+class UnknownJustNowError(Exception):
+    """What stands behind an assertion id cannot be told at this moment."""
+
+
+Lookup = Callable[[str], Known | None]  # raises UnknownJustNowError
 
 
 class Packaging(Struct, frozen=True):
@@ -68,7 +75,7 @@ def package(
     known = _known(request, lookup, issues)
     record = _record(request)
     wanted = _wanted(request, packaging, known, record, moment.date(), issues)
-    if not wanted and any(issue.severity == "warning" for issue in issues):
+    if not wanted and issues and all(issue.severity == "warning" for issue in issues):
         first = issues[0]
         raise RefusedError(first.status, first.code, "; ".join(dict.fromkeys(issue.text for issue in issues)))
     if request.changed_since is not None and request.changed_since >= packaging.built:
@@ -88,12 +95,19 @@ def package(
 def _known(request: PackageRequest, lookup: Lookup, issues: list[Issue]) -> Known | None:
     if not request.context:
         return None
-    known = lookup(request.context)
+    try:
+        known = lookup(request.context)
+    except UnknownJustNowError:
+        issues.append(Issue(503, "transient", "the context cannot be looked up just now; try again"))
+        return None
     if known is None:
         issues.append(Issue(404, "not-found", "the context is not known here"))
         return None
-    person = known.facts.person if known.facts is not None else None
-    if person is not None and person.reference != request.patient:
+    if known.facts is None:
+        return known
+    if known.facts.person is None:  # whom they are about cannot be told
+        return replace(known, facts=None)
+    if known.facts.person.reference != request.patient:
         raise RefusedError(422, "business-rule", "the context and the coverage are not of the same patient")
     return known
 
@@ -130,12 +144,11 @@ def _wanted(
 def _of_context(
     known: Known, request: PackageRequest, packaging: Packaging, found: dict[str, Wanted], issues: list[Issue]
 ) -> None:
-    policy = known.said.policy
-    compiled = packaging.forms.library.version(policy.policy, policy.drug, policy.version)
+    compiled = packaging.forms.library.version(known.policy, known.drug, known.version)
     form = packaging.forms.of(compiled) if compiled is not None else None
     if form is None:
         issues.append(Issue(404, "not-found", "the policy version behind the context is not known here any more"))
-    elif known.said.outcome in (Outcome.CRITERIA_MET, Outcome.POLICY_NOT_APPLICABLE):
+    elif known.outcome in (Outcome.CRITERIA_MET, Outcome.POLICY_NOT_APPLICABLE):
         text = "No documentation is asked for: the answer behind the context needs none."
         issues.append(Issue(200, "informational", text, "information"))
     else:
@@ -187,22 +200,20 @@ def _bundle(
 ) -> Json:
     form = wanted.form
     reasons = tuple(reason for order in wanted.orders for reason in _reasons(order, record, packaging.codes))
-    facts = known.facts if known is not None and known.said.policy.drug == form.policy.source.drug else None
+    facts = known.facts if known is not None and known.drug == form.policy.source.drug else None
     answers = known_answers(form.policy, packaging.forms.labs, packaging.forms.public_url, facts, reasons)
     references = tuple(name for order in wanted.orders if (name := own_reference(order)) is not None)
-    if not references and known is not None and known.said.policy.drug == form.policy.source.drug:
-        references = (known.said.order,)
+    if not references and facts is not None:
+        references = (facts.order.reference,)
     coverages = tuple(own_reference(coverage) or "" for coverage in request.coverages)
     response = draft_response(form, answers, request.patient, coverages, references, moment, version)
+    questionnaire, *libraries = form.packed[version]
     return {
         "resourceType": "Bundle",
         "meta": {"profile": [f"{DTR}/StructureDefinition/DTR-QPackageBundle"]},
         "type": "collection",
         "timestamp": moment.isoformat(timespec="seconds"),
-        "entry": [
-            {"fullUrl": form.url, "resource": form.questionnaire},
-            {"fullUrl": f"urn:uuid:{uuid4()}", "resource": response},
-        ],
+        "entry": [questionnaire, {"fullUrl": f"urn:uuid:{uuid4()}", "resource": response}, *libraries],
     }
 
 

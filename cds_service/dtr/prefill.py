@@ -20,7 +20,7 @@ from fhir_mappings.labs import LabTable
 Json = dict[str, Any]
 Answers = dict[str, Json]  # linkId → value[x]
 
-_DOUBTFUL = frozenset(
+DOUBTFUL = frozenset(
     {
         "conflict",
         "unreliable",
@@ -33,6 +33,7 @@ _DOUBTFUL = frozenset(
         "date-issued",
     }
 )
+_DOUBTFUL_BUT_NAME = DOUBTFUL - {"text-match"}
 
 
 def known_answers(
@@ -42,13 +43,13 @@ def known_answers(
     filled: Answers = {}
     seen = list(_seen(facts, reasons))
     for question in policy.source.questions:
-        proposal = _proposed(question, seen)
+        proposal = _proposed(question, seen) if question.shown_by else None
         if proposal is not None:
             filled[question.id] = _said(policy, question, proposal, public_url)
         if facts is None:
             continue
         stated = facts.answers.get(question.id)
-        if stated is not None and not _is_of_a_result(question, policy):
+        if stated is not None and question.id not in policy.of_results:
             value = _stated(policy, question, stated.value, public_url)
             if value is not None:
                 filled[question.id] = value
@@ -80,13 +81,6 @@ def _said(policy: CompiledPolicy, question: Question, answer: str, public_url: s
     return {"valueCoding": coding(policy.source, question, answer, public_url)}
 
 
-def _is_of_a_result(question: Question, policy: CompiledPolicy) -> bool:
-    if question.test or question.words:
-        return True
-    group = ".".join(question.id.split(".")[:2])
-    return any(other.id == group and (other.test or other.words) for other in policy.source.questions)
-
-
 def _stated(policy: CompiledPolicy, question: Question, value: object, public_url: str) -> Json | None:
     match question.type:
         case "boolean" if isinstance(value, bool):
@@ -111,13 +105,12 @@ def _in_range(question: Question, value: Decimal) -> bool:
 def _from_results(
     policy: CompiledPolicy, question: Question, facts: Facts, labs: LabTable, public_url: str
 ) -> Iterator[tuple[str, Json]]:
-    found = (
-        _number(policy, question, facts, labs)
-        if question.test
-        else _choice(
-            question, {test: _usable(policy, test, facts) for said in question.words.values() for test in said}
-        )
-    )
+    found: tuple[Json | str, Result] | None
+    if question.test:
+        found = _number(policy, question, facts, labs)
+    else:
+        tests = dict.fromkeys(test for words in question.words.values() for test in words)
+        found = _choice(question, {test: _counting(policy, test, facts) for test in tests}, labs)
     if found is None:
         return
     answer, result = found
@@ -126,7 +119,7 @@ def _from_results(
         yield question.id, {"valueCoding": coding(policy.source, question, answer, public_url)}
     else:
         below = f"{question.id}.below"
-        if answer.get("comparator") == "<" and any(other.id == below for other in policy.source.questions):
+        if answer.get("comparator") == "<" and below in policy.questions:
             yield below, {"valueBoolean": True}
             answer = {name: value for name, value in answer.items() if name != "comparator"}
         yield question.id, {"valueQuantity": answer}
@@ -134,7 +127,7 @@ def _from_results(
         yield f"{group}.date", {"valueDate": result.date.first.isoformat()}
 
 
-def _usable(policy: CompiledPolicy, test: str, facts: Facts) -> list[Result]:
+def _counting(policy: CompiledPolicy, test: str, facts: Facts) -> list[Result]:
     """Final results of the record inside the policy's window, newest first."""
     months = policy.tests.get(test)
     since = months_before(facts.day, months) if months is not None else date.min
@@ -143,19 +136,25 @@ def _usable(policy: CompiledPolicy, test: str, facts: Facts) -> list[Result]:
         for result in facts.results.get(test, ())
         if not result.answer
         and result.stage is Stage.FINAL
-        and result.problem is None
-        and result.flags.isdisjoint(_DOUBTFUL)
         and result.date is not None
         and result.date.within(since, facts.day) is Truth.MET
     ]
 
 
+def _is_sound(result: Result, labs: LabTable) -> bool:
+    """True where nothing is in doubt. Its name alone is enough for a test that has no code (AAV5 antibodies)."""
+    doubts = DOUBTFUL if any(code.system == "loinc" for code in labs.test(result.test).codes) else _DOUBTFUL_BUT_NAME
+    return result.problem is None and result.flags.isdisjoint(doubts)
+
+
 def _number(policy: CompiledPolicy, question: Question, facts: Facts, labs: LabTable) -> tuple[Json, Result] | None:
     factor = labs.test(question.test).factor(question.unit)
-    results = [result for result in _usable(policy, question.test, facts) if result.value is not None]
+    results = _counting(policy, question.test, facts)
     if question.untreated == "yes":  # asked as the lowest ever, and replacement only raises it
+        results = [result for result in results if result.value is not None and _is_sound(result, labs)]
         results.sort(key=lambda result: _highest(result.value))
-    if not results or factor is None:
+    # A newest result that cannot be used is not passed over for an older one.
+    if not results or factor is None or not _is_sound(results[0], labs):
         return None
     quantity = _quantity(results[0].value, factor, question)
     return (quantity, results[0]) if quantity is not None else None
@@ -183,14 +182,14 @@ def _quantity(value: Interval | None, factor: Decimal, question: Question) -> Js
     return {**quantity, "comparator": comparator} if comparator else quantity
 
 
-def _choice(question: Question, results: Mapping[str, list[Result]]) -> tuple[str, Result] | None:
+def _choice(question: Question, results: Mapping[str, list[Result]], labs: LabTable) -> tuple[str, Result] | None:
     """The one choice that the newest result of each test bears out, where none says another."""
     fits: dict[str, Result] = {}
     for test, found in results.items():
         if not found:
             continue
         said = [code for code, words in question.words.items() if test in words and _is(found[0], words[test])]
-        if not said:
+        if not said or not _is_sound(found[0], labs):
             return None
         for code in said:
             fits.setdefault(code, found[0])

@@ -9,8 +9,8 @@ from datetime import date
 from html import escape
 from typing import Any
 
-from cds_service.dtr.names import CORE, SDC, STANDARD_FORM, UCUM, coding, form_url
-from cds_service.dtr.population import Population
+from cds_service.dtr.names import CORE, DTR, SDC, STANDARD_FORM, UCUM, DtrVersion, coding, form_url
+from cds_service.dtr.prefill_library import Prefill
 from cds_service.policy.compiled import CompiledPolicy
 from cds_service.policy.policy import Criterion, Policy, Question, ShownWhen
 from fhir_mappings.labs import LabTable
@@ -26,17 +26,26 @@ _LAUNCHED_WITH = (
 Json = dict[str, Any]
 
 
-def questionnaire(policy: CompiledPolicy, labs: LabTable, public_url: str, until: date | None = None) -> Json:
-    """The form of this policy version. `until` is the last day before the next version, where there is one."""
+def questionnaire(
+    policy: CompiledPolicy,
+    labs: LabTable,
+    public_url: str,
+    until: date | None = None,
+    prefill: Prefill | None = None,
+    version: DtrVersion = "2.2",
+) -> Json:
+    """The form of this policy version, for a client that speaks that version of DTR.
+
+    `until` is the last day before the next version of the policy, where there is one.
+    """
     source = policy.source
-    population = Population(policy, labs)
     period = {"start": source.version.isoformat(), **({"end": until.isoformat()} if until is not None else {})}
     return {
         "resourceType": "Questionnaire",
         "id": source.questionnaire,
         "meta": {"profile": [STANDARD_FORM]},
         "text": _narrative(source),
-        "extension": [*map(_launch_context, _LAUNCHED_WITH), *population.variables],
+        "extension": [*map(_launch_context, _LAUNCHED_WITH), *_about(prefill, version)],
         "url": form_url(source, public_url),
         "version": source.version.isoformat(),
         "name": "".join(part.capitalize() for part in source.questionnaire.split("-")),
@@ -48,7 +57,7 @@ def questionnaire(policy: CompiledPolicy, labs: LabTable, public_url: str, until
         "description": f"What the plan asks for under {source.policy} where the chart does not show it.",
         "jurisdiction": [{"coding": [{"system": "urn:iso:std:iso:3166", "code": "US"}]}],
         "effectivePeriod": period,
-        "item": list(_groups(source, labs, population, public_url)),
+        "item": list(_groups(source, labs, prefill, public_url, version)),
     }
 
 
@@ -90,7 +99,18 @@ def _launch_context(found: tuple[str, str, str, str]) -> Json:
     }
 
 
-def _groups(policy: Policy, labs: LabTable, population: Population, public_url: str) -> Iterator[Json]:
+def _about(prefill: Prefill | None, version: DtrVersion) -> Iterator[Json]:
+    """Whom the form asks, that each order has its own response, and what fills it in (DTR spec-87)."""
+    if version != "2.0.1":  # which has neither
+        yield {"url": f"{DTR}/StructureDefinition/questionnaireAudience", "valueCode": "clinical"}
+        yield {"url": f"{DTR}/StructureDefinition/request-specific", "valueBoolean": True}
+    if prefill is not None:
+        yield {"url": f"{CORE}/cqf-library", "valueCanonical": prefill.canonical}
+
+
+def _groups(
+    policy: Policy, labs: LabTable, prefill: Prefill | None, public_url: str, version: DtrVersion
+) -> Iterator[Json]:
     by_id = {question.id: question for question in policy.questions}
     for criterion, questions in groups(policy):
         quoted = {
@@ -100,10 +120,11 @@ def _groups(policy: Policy, labs: LabTable, population: Population, public_url: 
         }
         yield {
             "linkId": group_id(criterion),
+            "extension": [{"url": f"{SDC}/sdc-questionnaire-collapsible", "valueCode": "default-open"}],
             "prefix": criterion.id,
             "text": criterion.label,
             "type": "group",
-            "item": [quoted, *(_item(q, policy, by_id, labs, population, public_url) for q in questions)],
+            "item": [quoted, *(_item(q, policy, by_id, labs, prefill, public_url, version) for q in questions)],
         }
 
 
@@ -112,11 +133,12 @@ def _item(
     policy: Policy,
     by_id: Mapping[str, Question],
     labs: LabTable,
-    population: Population,
+    prefill: Prefill | None,
     public_url: str,
+    version: DtrVersion,
 ) -> Json:
     item: Json = {"linkId": question.id}
-    extensions = [*_limits(question), *population.expressions(question)]
+    extensions = [*_limits(question), *_filled_in(question, prefill, version)]
     if extensions:
         item["extension"] = extensions
     if question.loinc:
@@ -153,6 +175,25 @@ def _limits(question: Question) -> Iterator[Json]:
             yield {"url": f"{SDC}/sdc-questionnaire-{name}Quantity", "valueQuantity": value}
         elif limit is not None:
             yield {"url": f"{CORE}/{name}Value", "valueInteger": limit}
+
+
+def _filled_in(question: Question, prefill: Prefill | None, version: DtrVersion) -> Iterator[Json]:
+    """The statement that answers the item: by name with the same as ELM (DTR 2.2 spec-86, spec-96), or as CQL."""
+    statement = prefill.statements.get(question.id) if prefill is not None else None
+    if prefill is None or statement is None:
+        return
+    library = prefill.resource["name"]
+    said: Json
+    if version == "2.0.1":
+        said = {"language": "text/cql", "expression": f'"{library}".{statement}'}
+    else:
+        elm = f'{{"type":"ExpressionRef","name":"{statement}","libraryName":"{library}"}}'
+        also = {
+            "url": f"{DTR}/StructureDefinition/alternativeExpression",
+            "valueExpression": {"language": "application/elm+json", "expression": elm},
+        }
+        said = {"extension": [also], "language": "text/cql-identifier", "expression": statement}
+    yield {"url": f"{SDC}/sdc-questionnaire-initialExpression", "valueExpression": said}
 
 
 def _loinc(code: str, labs: LabTable) -> Json:

@@ -6,8 +6,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from cds_service.dtr.names import DtrVersion
 from cds_service.dtr.refusal import RefusedError
-from cds_service.dtr.response import DtrVersion
 from fhir_mappings.references import Json, child, children, own_reference, relative, word
 
 ORDERS = frozenset(

@@ -2,14 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from decimal import Decimal
-from typing import Any, Literal
 
+from cds_service.dtr.conditions import conditions_of
 from cds_service.dtr.forms import Form
-from cds_service.dtr.names import DTR
-from fhir_mappings.references import Json, children
-
-DtrVersion = Literal["2.2", "2.0.1"]
+from cds_service.dtr.names import DTR, DtrVersion
+from fhir_mappings.references import Json
 
 _PROFILES = f"{DTR}/StructureDefinition"
 _PURPOSES = "http://hl7.org/fhir/us/davinci-crd/CodeSystem/temp"
@@ -25,9 +22,7 @@ def draft_response(
     version: DtrVersion,
 ) -> Json:
     """The draft for these orders under these coverages; disabled items are left out."""
-    groups = form.questionnaire["item"]
-    shown = _shown(groups, answers)
-    items = list(_items(groups, shown, version))
+    items = list(_items(form, _shown(form, answers), version))
     return {
         "resourceType": "QuestionnaireResponse",
         "meta": {"profile": [f"{_PROFILES}/dtr-questionnaireresponse"]},
@@ -36,7 +31,7 @@ def draft_response(
         "status": "in-progress",
         "subject": {"reference": subject},
         "authored": moment.isoformat(timespec="seconds"),
-        "item": items or [{"linkId": group["linkId"], "text": group["text"]} for group in groups],
+        "item": items or [group for group, _ in form.outline],
     }
 
 
@@ -59,60 +54,32 @@ def _origin(version: DtrVersion) -> Json:
     return {"url": f"{_PROFILES}/information-origin", "extension": [{"url": "source", "valueCode": source}]}
 
 
-def _items(items: list[Json], answers: Mapping[str, Json], version: DtrVersion) -> Iterator[Json]:
-    for item in items:
-        said: Json = {"linkId": item["linkId"], "text": item["text"]}
-        if item["type"] == "group":
-            inner = list(_items(item["item"], answers, version))
-            if inner:
-                yield {**said, "item": inner}
-        elif item["linkId"] in answers:
-            yield {**said, "answer": [{"extension": [_origin(version)], **answers[item["linkId"]]}]}
+def _items(form: Form, answers: Mapping[str, Json], version: DtrVersion) -> Iterator[Json]:
+    """Each group that has an answer, with its answered items."""
+    origin = [_origin(version)]
+    for group, items in form.outline:
+        said = [
+            {"linkId": link_id, "text": text, "answer": [{"extension": origin, **answers[link_id]}]}
+            for link_id, text in items
+            if link_id in answers
+        ]
+        if said:
+            yield {**group, "item": said}
 
 
-def _shown(groups: list[Json], answers: Mapping[str, Json]) -> dict[str, Json]:
+def _shown(form: Form, answers: Mapping[str, Json]) -> dict[str, Json]:
     """The answers to items that are shown. Taking one away can hide another, so it goes on until nothing changes."""
-    left = dict(answers)
+    left = {link_id: answers[link_id] for link_id in form.items if link_id in answers}
+    conditional = [(link_id, form.conditions[link_id]) for link_id in left if link_id in form.conditions]
     while True:
-        shown = {
-            item["linkId"]: left[item["linkId"]]
-            for group in groups
-            for item in group["item"]
-            if item["linkId"] in left and is_shown(item, left)
-        }
-        if len(shown) == len(left):
-            return shown
-        left = shown
+        hidden = [link_id for link_id, shown in conditional if link_id in left and not shown.hold(left)]
+        if not hidden:
+            return left
+        for link_id in hidden:
+            del left[link_id]
 
 
 def is_shown(item: Json, answers: Mapping[str, Json]) -> bool:
     """True when the item's `enableWhen` holds; FHIR R4, Questionnaire.item.enableWhen (operator value set)."""
-    conditions = children(item, "enableWhen")
-    if not conditions:
-        return True
-    met = [_holds(condition, answers.get(condition["question"])) for condition in conditions]
-    return any(met) if item.get("enableBehavior") == "any" else all(met)
-
-
-def _holds(condition: Json, answer: Json | None) -> bool:
-    wanted = next(value for name, value in condition.items() if name.startswith("answer"))
-    given = next(iter(answer.values())) if answer is not None else None
-    match condition["operator"]:
-        case "!=":
-            return not _same(given, wanted)
-        case "=":
-            return _same(given, wanted)
-        case ">":
-            return given is not None and _number(given) > _number(wanted)
-        case _:
-            return given is not None and _number(given) >= _number(wanted)
-
-
-def _same(given: Any, wanted: Any) -> bool:
-    if isinstance(wanted, dict):
-        return isinstance(given, dict) and given.get("code") == wanted["code"]
-    return given is not None and bool(given == wanted)
-
-
-def _number(value: Any) -> Decimal:
-    return Decimal(value["value"] if isinstance(value, dict) else value)
+    conditions = conditions_of(item)
+    return conditions is None or conditions.hold(answers)

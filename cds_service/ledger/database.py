@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, Pool, QueuePool
 
 from cds_service.ledger.errors import LedgerSettingError
 
@@ -66,6 +66,8 @@ class Database:
         self._durability = durability
         self._engine: Engine | None = None
         self._process = 0
+        self._reading: Engine | None = None
+        self._reading_process = 0
 
     @property
     def is_sqlite(self) -> bool:
@@ -75,6 +77,20 @@ class Database:
     def connect(self) -> Connection:
         """A new connection. Raises a DBAPIError or OSError where the database cannot be reached."""
         return self._own_engine().connect()
+
+    def connect_to_read(self) -> Connection:
+        """A connection that is kept open between calls of this process, for reading alone; it fails as `connect`."""
+        if self._reading is None or self._reading_process != os.getpid():
+            self._reading = self._make_engine(
+                QueuePool,
+                pool_size=8,
+                max_overflow=8,
+                pool_timeout=0.5,
+                pool_reset_on_return=None,  # no transaction is ever open
+                isolation_level="AUTOCOMMIT",
+            )
+            self._reading_process = os.getpid()
+        return self._reading.connect()
 
     def connect_patiently(self) -> Connection:
         """A new connection for an operator, who would rather wait than be told that the database is busy."""
@@ -97,9 +113,10 @@ class Database:
             self._engine, self._process = self._make_engine(), os.getpid()
         return self._engine
 
-    def _make_engine(self) -> Engine:
+    def _make_engine(self, pool: type[Pool] = NullPool, **pooling: Any) -> Engine:
         shared: dict[str, Any] = {
-            "poolclass": NullPool,
+            **pooling,
+            "poolclass": pool,
             "hide_parameters": True,  # an error's text must not repeat what was to be kept
             "json_serializer": lambda value: value if isinstance(value, str) else msgspec.json.encode(value).decode(),
             "json_deserializer": msgspec.json.decode,

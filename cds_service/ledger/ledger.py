@@ -11,12 +11,14 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from hashlib import blake2b
 from typing import Any
 
 from cds_service.ledger.access import Access
 from cds_service.ledger.database import Database, Durability, Limits
 from cds_service.ledger.errors import LedgerError, LedgerSettingError, NewerSchemaError
 from cds_service.ledger.feedback import FeedbackItem
+from cds_service.ledger.lookup import Reader
 from cds_service.ledger.migrate import migrate
 from cds_service.ledger.pending import State
 from cds_service.ledger.sealing import parse_keys
@@ -56,6 +58,7 @@ class Ledger:
         self._log = log
         self._store = LedgerStore(self.seal, service_version, clock, retention_days)
         self._writer = Writer(self.database, self._store, self._notice)
+        self.reader = Reader(self.database, self.seal, self.ready)
         self._provisional = secrets.token_bytes(32)
 
     def prepare(self) -> bool:
@@ -106,6 +109,11 @@ class Ledger:
         """The key of assertion ids, the same from every instance; one of this process until the database is reached."""
         keys = self._store.keys
         return keys.assertions if keys is not None else self._provisional
+
+    def shared_key(self, purpose: str) -> bytes | None:
+        """A key for that purpose, the same from every instance; None until the database is reached."""
+        keys = self._store.keys
+        return blake2b(purpose.encode(), key=keys.assertions, digest_size=32).digest() if keys is not None else None
 
     def access(self, who: str) -> Access:
         """What an operator may do, each use of it written down under this name."""

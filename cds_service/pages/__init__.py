@@ -1,14 +1,16 @@
 """The policy as a person reads it, and the same for machines."""
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from cds_service.pages.changes import changes
+from cds_service.pages.words import Said, Wording
 from cds_service.policy.compiled import CompiledPolicy, statements_of
 from cds_service.policy.criteria import ResultOf, ValueOf
 from cds_service.policy.library import Library
-from cds_service.policy.policy import Criterion
+from cds_service.policy.policy import Criterion, Question
 from fhir_mappings.labs import LabTable
 
 _TEMPLATES = Environment(
@@ -44,14 +46,18 @@ def policies_twin(library: Library, today: date) -> dict[str, Any]:
     }
 
 
-def policy_page(policy: CompiledPolicy, library: Library, labs: LabTable) -> str:
-    """One policy, every criterion with what it is read from, as HTML."""
-    return _TEMPLATES.get_template("policy.html").render(**policy_twin(policy, library, labs))
+def policy_page(policy: CompiledPolicy, library: Library, labs: LabTable, today: date) -> str:
+    """One policy version, every criterion with what it is read from, as HTML."""
+    twin = policy_twin(policy, library, labs, today)
+    titles = {found["name"]: found["title"] for found in twin["valueSets"]}
+    return _TEMPLATES.get_template("policy.html").render(**twin, titles=titles)
 
 
-def policy_twin(policy: CompiledPolicy, library: Library, labs: LabTable) -> dict[str, Any]:
-    """One policy, every criterion with what it is read from."""
+def policy_twin(policy: CompiledPolicy, library: Library, labs: LabTable, today: date) -> dict[str, Any]:
+    """One policy version, every criterion with what it is read from, and what changed from version to version."""
     source = policy.source
+    words = _wording(policy, library, labs)
+    history = _history(policy, library, labs, today)
     return {
         "policy": source.policy,
         "title": source.title,
@@ -60,6 +66,9 @@ def policy_twin(policy: CompiledPolicy, library: Library, labs: LabTable) -> dic
         "generic": source.generic,
         "summary": source.summary,
         "version": source.version.isoformat(),
+        "until": next(found["until"] for found in history if found["version"] == source.version.isoformat()),
+        "inForce": next(found["inForce"] for found in history if found["version"] == source.version.isoformat()),
+        "path": path_of(policy),
         "billing": {"code": source.billing.code, "display": source.billing.display},
         "approval": {
             "months": source.authorization.months,
@@ -70,12 +79,50 @@ def policy_twin(policy: CompiledPolicy, library: Library, labs: LabTable) -> dic
             {"name": line.name, "applies": line.applies == "yes", "note": line.note} for line in source.scope.lines
         ],
         "guidelines": list(source.guidelines),
-        "criteria": [_criterion(criterion, library, labs) for criterion in source.criteria],
+        "criteria": [_criterion(criterion, policy, words, labs) for criterion in source.criteria],
         "valueSets": [_value_set(library, name) for name in sorted(policy.sets)],
+        "history": history,
     }
 
 
-def _criterion(criterion: Criterion, library: Library, labs: LabTable) -> dict[str, Any]:
+def path_of(policy: CompiledPolicy) -> str:
+    """The address of the policy's page, whichever version is in force."""
+    return f"/policies/{policy.source.policy.lower()}/{policy.source.drug}"
+
+
+def _wording(policy: CompiledPolicy, library: Library, labs: LabTable) -> Wording:
+    return Wording(policy.questions, library.value_sets, labs)
+
+
+def _history(policy: CompiledPolicy, library: Library, labs: LabTable, today: date) -> list[dict[str, Any]]:
+    """Every version of the policy, newest first, with what changed from the one before."""
+    own = (policy.source.policy, policy.source.drug)
+    versions = [found for found in library.policies if (found.source.policy, found.source.drug) == own]
+    versions.sort(key=lambda found: found.source.version)
+    found = []
+    for place, version in enumerate(versions):
+        begun, ends = version.source.version, None
+        if place + 1 < len(versions):
+            ends = versions[place + 1].source.version - timedelta(days=1)
+        changed = []
+        if place:
+            before = versions[place - 1]
+            words = _wording(before, library, labs), _wording(version, library, labs)
+            told = changes(before.source, words[0], version.source, words[1])
+            changed = [{"criterion": one.criterion, "text": one.text} for one in told]
+        found.append(
+            {
+                "version": begun.isoformat(),
+                "until": ends.isoformat() if ends is not None else None,
+                "inForce": begun <= today and (ends is None or today <= ends),
+                "path": f"{path_of(version)}?version={begun.isoformat()}",
+                "changes": changed,
+            }
+        )
+    return found[::-1]
+
+
+def _criterion(criterion: Criterion, policy: CompiledPolicy, words: Wording, labs: LabTable) -> dict[str, Any]:
     statements = statements_of(criterion)
     windows: dict[str, int | None] = {}
     for statement in statements:
@@ -89,12 +136,22 @@ def _criterion(criterion: Criterion, library: Library, labs: LabTable) -> dict[s
         "kind": criterion.kind,
         "blocking": criterion.blocking,
         "sense": criterion.sense,
+        "onlyWhere": _said(words.of(criterion.applies_when)) if criterion.applies_when is not None else None,
+        "provedBy": _said(words.of(criterion.met)),
         "notMet": [row.says for row in criterion.not_met],
         "review": [row.says for row in criterion.review],
-        "questions": list(criterion.questions),
+        "questions": [_question(policy.questions[link_id]) for link_id in criterion.questions],
         "tests": [_test(labs, name, months) for name, months in windows.items()],
         "valueSets": sorted(names),
     }
+
+
+def _said(said: Said) -> dict[str, Any]:
+    return {"text": said.text, **({"parts": [_said(part) for part in said.parts]} if said.parts else {})}
+
+
+def _question(question: Question) -> dict[str, Any]:
+    return {"linkId": question.id, "text": question.text}
 
 
 _SETS = ("of", "specialty", "site", "says", "denies")

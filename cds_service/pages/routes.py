@@ -1,36 +1,54 @@
-"""The policy pages, and the same for machines."""
+"""The policy pages, and the same for machines: by `Accept`, or by `.json` at the end."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from cds_service.pages import policies_page, policies_twin, policy_page, policy_twin
+from cds_service.policy.compiled import CompiledPolicy
 from cds_service.web import json_response, wants_json
 from hooks.refusals import Refusal
 from hooks.service import Service
+
+_TWIN = ".json"
 
 
 def pages_blueprint(service: Service) -> Blueprint:
     """`/policies` and below."""
     routes = Blueprint("policy_pages", __name__, static_folder="static", static_url_path="/pages")
+    labs = service.vocabulary.labs
 
     @routes.get("/policies")
+    @routes.get("/policies.json")
     def policies() -> Response:
         today = datetime.now(UTC).date()
-        if wants_json():
-            return json_response(policies_twin(service.library, today))
-        return Response(policies_page(service.library, today), mimetype="text/html")
+        if wants_json() or request.path.endswith(_TWIN):
+            return _varied(json_response(policies_twin(service.library, today)))
+        return _varied(Response(policies_page(service.library, today), mimetype="text/html"))
 
     @routes.get("/policies/<policy>/<drug>")
     def one_policy(policy: str, drug: str) -> Response:
         today = datetime.now(UTC).date()
-        names = (policy, drug)
-        in_force = service.library.current(today)
-        found = next((p for p in in_force if (p.source.policy.lower(), p.source.drug) == names), None)
+        found = _found(policy, drug.removesuffix(_TWIN), request.args.get("version", ""), today)
         if found is None:
-            raise Refusal(404, "not-found", "there is no such policy; see /policies")
-        if wants_json():
-            return json_response(policy_twin(found, service.library, service.vocabulary.labs))
-        return Response(policy_page(found, service.library, service.vocabulary.labs), mimetype="text/html")
+            raise Refusal(404, "not-found", "there is no such policy or version; see /policies")
+        if wants_json() or drug.endswith(_TWIN):
+            return _varied(json_response(policy_twin(found, service.library, labs, today)))
+        return _varied(Response(policy_page(found, service.library, labs, today), mimetype="text/html"))
+
+    def _found(policy: str, drug: str, version: str, today: date) -> CompiledPolicy | None:
+        """That version; the one in force where none is named."""
+        if version:
+            try:
+                return service.library.version(policy, drug, date.fromisoformat(version))
+            except ValueError:
+                return None
+        in_force = service.library.current(today)
+        return next((p for p in in_force if (p.source.policy.lower(), p.source.drug) == (policy, drug)), None)
 
     return routes
+
+
+def _varied(response: Response) -> Response:
+    response.vary.add("Accept")
+    return response

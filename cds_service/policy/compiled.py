@@ -97,6 +97,12 @@ class CompiledPolicy:
         return tuple(question for question in self.source.questions if question.test or question.words)
 
     @cached_property
+    def of_results(self) -> Names:
+        """The linkIds of results and of what stands beside them: date, report."""
+        results = {question.id for question in self.laboratory_questions}
+        return frozenset(q.id for q in self.source.questions if ".".join(q.id.split(".")[:2]) in results)
+
+    @cached_property
     def together(self) -> Mapping[str, str]:
         """linkId → linkId whose date and report it shares, where its own name does not show it."""
         return {question.id: question.result_of for question in self.source.questions if question.result_of}

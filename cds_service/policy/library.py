@@ -16,8 +16,14 @@ class Library:
     """Every policy version by product, and the value sets that they name."""
 
     def __init__(
-        self, policies: tuple[CompiledPolicy, ...], value_sets: Mapping[str, ValueSet], systems: Systems
+        self,
+        policies: tuple[CompiledPolicy, ...],
+        value_sets: Mapping[str, ValueSet],
+        systems: Systems,
+        folder: Path | None = None,
     ) -> None:
+        """`folder`: where the files lie, for what is kept beside them."""
+        self.folder = folder
         self.policies = policies
         self.value_sets = value_sets
         self.systems = systems
@@ -72,7 +78,7 @@ def load_library(folder: Path, tests: Mapping[str, str]) -> Library:
     if not files:
         raise PolicyFileError(f"{folder}: no policy file found; expected <policy>/<drug>/<first day in force>.yaml")
     policies = tuple(_read_policy(path, value_sets, tests) for path in files)
-    return Library(policies, value_sets, systems)
+    return Library(policies, value_sets, systems, folder)
 
 
 def _read_policy(path: Path, value_sets: Mapping[str, ValueSet], tests: Mapping[str, str]) -> CompiledPolicy:

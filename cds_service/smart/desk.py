@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from cds_service.auth.replay import SeenTokens
 from cds_service.dtr.forms import Forms
-from cds_service.dtr.response import DtrVersion
+from cds_service.dtr.names import DtrVersion
 from cds_service.smart.case import Case, answer_now, name_of
 from cds_service.smart.ehr import EhrClient
 from cds_service.smart.fields import Answers, text_of

@@ -5,7 +5,8 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from cds_service.dtr.response import DtrVersion, draft_response
+from cds_service.dtr.names import DtrVersion
+from cds_service.dtr.response import draft_response
 from cds_service.smart.attachments import Report, attachment, document
 from cds_service.smart.case import Case, name_of, server_of
 from cds_service.smart.ehr import Answer, AwayError, EhrClient

@@ -70,19 +70,18 @@ class Ehr:
         public.pop("key_ops", None)
         return {"iss": ISS, "jwks": {"keys": [{**public, "kid": "one", "alg": "ES384"}]}, "fhir_servers": fhir_servers}
 
-    def token(self) -> str:
+    def token(self, path: str = HOOK) -> str:
         """A token for one call."""
         now = int(time.time())
-        claims = {"iss": ISS, "aud": self.public + HOOK, "iat": now, "exp": now + 300, "jti": str(uuid.uuid4())}
+        claims = {"iss": ISS, "aud": self.public + path, "iat": now, "exp": now + 300, "jti": str(uuid.uuid4())}
         return jwt.encode(claims, self._key, algorithm="ES384", headers={"kid": "one"})
 
-    def call(self, order_id: str = "", fhir_server: str = "") -> bytes:
+    def call(self, order_id: str = "", fhir_server: str = "", hook: str = "order-sign", **context: Any) -> bytes:
         """A call that signs this order (a new one by default), the chart sent along or to be read at that server."""
         order = {**deepcopy(self._story.order), "id": order_id or str(uuid.uuid4())}
-        context = context_of(order, patient_id=self._story.id)
-        if fhir_server:
-            return encode(call_of(context, fhirServer=fhir_server))
-        return encode(call_of(context, self._record))
+        context = {**context_of(order, patient_id=self._story.id), **context}
+        sent = {"fhirServer": fhir_server} if fhir_server else {"prefetch": self._record}
+        return encode({**call_of(context), "hook": hook, **sent})
 
     def line(self, port: int, tls: bool = True) -> HTTPConnection:
         """A connection to that port, open."""
@@ -96,12 +95,12 @@ class Ehr:
         connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
 
-    def post(self, line: HTTPConnection, body: bytes, token: str = "") -> Answer:
+    def post(self, line: HTTPConnection, body: bytes, token: str = "", path: str = HOOK) -> Answer:
         """The answer to the call over this line; status 0 where the line broke."""
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token or self.token()}"}
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token or self.token(path)}"}
         began = time.perf_counter()
         try:
-            line.request("POST", HOOK, body, headers)
+            line.request("POST", path, body, headers)
             response = line.getresponse()
             return Answer(response.status, response.read(), time.perf_counter() - began)
         except (OSError, HTTPException):
@@ -118,10 +117,10 @@ class Ehr:
         line.close()
         return answer
 
-    def get(self, port: int, path: str) -> int:
+    def get(self, port: int, path: str, tls: bool = True) -> int:
         """The status of a page; 0 where there was no answer."""
         try:
-            line = self.line(port)
+            line = self.line(port, tls)
             line.request("GET", path)
             status = line.getresponse().status
             line.close()

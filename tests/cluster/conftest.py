@@ -56,7 +56,7 @@ if os.environ.get("CDS_TEST_CLUSTER"):
         """The cluster as it is started."""
         folder = Path(tempfile.mkdtemp(prefix="cds-cluster-"))
         folder.chmod(0o755)  # the database server runs under another user
-        cluster = Cluster(folder, [ehr.registration([frozen_fhir])])
+        cluster = Cluster(folder, ehr.registration, frozen_fhir)
         try:
             cluster.start()
             ehr.meet(cluster.public, cluster.proxy.certificate)

@@ -12,10 +12,15 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from string import Template
+from typing import Any
+
+import psycopg
+import redis
 
 HOST = "127.0.0.1"
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_S = 2.0
+WORKERS = 2
 
 
 def free_port() -> int:
@@ -49,7 +54,7 @@ class Part:
         self.name, self.port = name, port
         self.environment: dict[str, str] | None = None
         self.log = folder / f"{name}.log"
-        self._command, self._user = command, user
+        self.command, self._user = command, user
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -62,7 +67,7 @@ class Part:
         """Starts it, and waits until it listens."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own commands
-                self._command,
+                self.command,
                 stdout=log,
                 stderr=log,
                 env=self.environment,
@@ -142,9 +147,32 @@ class Postgres(Part):
         super().__init__("postgres", folder, port, command, user)
         self.url = f"postgresql://cds@{HOST}:{port}/postgres"
 
+        self._holder: psycopg.Connection[Any] | None = None
+
+    def connect(self, database: str = "postgres") -> psycopg.Connection[Any]:
+        """A connection to one of its databases; each statement is committed."""
+        return psycopg.connect(f"host={HOST} port={self.port} user=cds dbname={database}", autocommit=True)
+
+    def create(self, database: str) -> str:
+        """The URL of a new, empty database, whose changes of tables are logged."""
+        with self.connect() as connection:
+            connection.execute(f"CREATE DATABASE {database}")  # type: ignore[call-overload]
+            connection.execute(f"ALTER DATABASE {database} SET log_statement = 'ddl'")  # type: ignore[call-overload]
+        return self.url.replace("/postgres", f"/{database}")
+
     def halt(self) -> None:
         """Stops it without waiting for its clients."""
         self.stop(signal.SIGINT)
+
+    def lock(self) -> None:
+        """Nobody else can write a decision."""
+        self._holder = self.connect()
+        self._holder.execute("BEGIN; LOCK TABLE decision IN EXCLUSIVE MODE")
+
+    def unlock(self) -> None:
+        """Others can again."""
+        assert self._holder is not None
+        self._holder.close()
 
 
 class Redis(Part):
@@ -160,6 +188,32 @@ class Redis(Part):
         """Stops it."""
         self.stop()
 
+    def fill(self) -> None:
+        """It takes nothing more."""
+        self._set_memory(1)
+
+    def empty(self) -> None:
+        """It does again."""
+        self._set_memory(0)
+
+    def connections(self) -> int:
+        """How many clients it has, but for the one that asks."""
+        with redis.Redis(HOST, self.port) as client:
+            return len(client.client_list()) - 1
+
+    def _set_memory(self, most: int) -> None:
+        with redis.Redis(HOST, self.port) as client:
+            client.config_set("maxmemory", most)
+
+
+class FhirServer(Part):
+    """A FHIR server that knows the chart of the story, and answers at once."""
+
+    def __init__(self, folder: Path) -> None:
+        port = free_port()
+        super().__init__("fhir", folder, port, [sys.executable, "-m", "bench.delayed_fhir", str(port)])
+        self.base = f"http://{HOST}:{port}/0"
+
 
 class Instance(Part):
     """One instance of the service, with a data folder of its own."""
@@ -170,6 +224,11 @@ class Instance(Part):
         super().__init__(name, folder, port, program)
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("CDS_")}
         self.environment = {**inherited, **settings, "CDS_DATA_DIR": str(folder / name)}
+
+    def start(self) -> None:
+        """Starts it, and waits for all of its workers."""
+        super().start()
+        eventually(lambda: len(self.workers()) == WORKERS, 10, "every worker")
 
     def workers(self) -> list[int]:
         """Its worker processes."""
@@ -206,7 +265,7 @@ class Proxy(Part):
         )
         configuration = folder / "nginx.conf"
         configuration.write_text(
-            f"daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log stderr crit;\n"
+            f"daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log stderr error;\n"
             f"events {{ worker_connections 1024; }}\n"
             f"http {{ access_log off;\n{temporary}{both}\n{alone}\n}}\n"
         )
@@ -217,13 +276,14 @@ class Proxy(Part):
 class Cluster:
     """All of it."""
 
-    def __init__(self, folder: Path, clients: list[dict[str, object]]) -> None:
+    def __init__(self, folder: Path, register: Callable[[list[str]], dict[str, object]], frozen_fhir: str) -> None:
+        self.fhir = FhirServer(folder)
         registered = folder / "clients.json"
-        registered.write_text(json.dumps(clients))
+        registered.write_text(json.dumps([register([self.fhir.base, frozen_fhir])]))
         self.postgres, self.redis = Postgres(folder), Redis(folder)
         port = free_port()
         self.public = f"https://{HOST}:{port}"
-        settings = {
+        self.settings = {
             "CDS_PUBLIC_URL": self.public,
             "CDS_AUTH": "required",
             "CDS_TRUSTED_CLIENTS": str(registered),
@@ -231,11 +291,11 @@ class Cluster:
             "CDS_REDIS_URL": self.redis.url,
             "CDS_AUTHORIZATION": "issue",
             "CDS_DEADLINE_S": str(DEADLINE_S),
-            "CDS_WORKERS": "2",
+            "CDS_WORKERS": str(WORKERS),
         }
-        self.instances = [Instance(f"instance-{name}", folder, settings) for name in "ab"]
+        self.instances = [Instance(f"instance-{name}", folder, self.settings) for name in "ab"]
         self.proxy = Proxy(folder, port, self.instances)
-        self._parts: list[Part] = [self.postgres, self.redis, *self.instances, self.proxy]
+        self._parts: list[Part] = [self.fhir, self.postgres, self.redis, *self.instances, self.proxy]
 
     def start(self) -> None:
         """Starts every part."""

@@ -1,16 +1,20 @@
-"""PostgreSQL or Redis stopped, or frozen: what is still answered, what readiness says, and that it mends by itself."""
+"""PostgreSQL or Redis stopped, frozen or of no use: what is still answered, what readiness says, how it mends."""
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 from callers import LATEST_S, Ehr, at_once, outcome
-from parts import Cluster, Postgres, Redis, eventually
+from parts import Cluster, eventually
 
-STOPPED = (lambda part: part.halt(), lambda part: part.start())
-FROZEN = (lambda part: part.freeze(), lambda part: part.thaw())
-Do = Callable[[Postgres | Redis], None]
-WAYS = pytest.mark.parametrize(("leave", "come_back"), [STOPPED, FROZEN], ids=["stopped", "frozen"])
+Do = Callable[[Any], None]
+WAYS: dict[str, tuple[Do, Do]] = {
+    "stopped": (lambda part: part.halt(), lambda part: part.start()),
+    "frozen": (lambda part: part.freeze(), lambda part: part.thaw()),
+    "locked": (lambda part: part.lock(), lambda part: part.unlock()),
+    "full": (lambda part: part.fill(), lambda part: part.empty()),
+}
 
 
 def health(cluster: Cluster, ehr: Ehr, what: str) -> set[int]:
@@ -23,12 +27,10 @@ def processes(cluster: Cluster) -> list[list[int]]:
     return [instance.tree() for instance in cluster.instances]
 
 
-@WAYS
-def test_without_the_ledger_guidance_goes_out_and_no_number(
-    cluster: Cluster, ehr: Ehr, leave: Do, come_back: Do
-) -> None:
+@pytest.mark.parametrize("way", ["stopped", "frozen", "locked"])
+def test_without_the_ledger_guidance_goes_out_and_no_number(cluster: Cluster, ehr: Ehr, way: str) -> None:
     """Each call is a 200 within the deadline that gives no number; once PostgreSQL is back, numbers are given again."""
-    before = processes(cluster)
+    (leave, come_back), before = WAYS[way], processes(cluster)
     leave(cluster.postgres)
     try:
         for _ in range(2):
@@ -45,10 +47,10 @@ def test_without_the_ledger_guidance_goes_out_and_no_number(
     assert processes(cluster) == before
 
 
-@WAYS
-def test_without_redis_no_call_is_let_through(cluster: Cluster, ehr: Ehr, leave: Do, come_back: Do) -> None:
+@pytest.mark.parametrize("way", ["stopped", "frozen", "full"])
+def test_without_redis_no_call_is_let_through(cluster: Cluster, ehr: Ehr, way: str) -> None:
     """Each call is refused within the deadline; once Redis is back, calls are answered again."""
-    before = processes(cluster)
+    (leave, come_back), before = WAYS[way], processes(cluster)
     leave(cluster.redis)
     try:
         answers = at_once([partial(ehr.sign, door) for door in cluster.proxy.doors * 4])

@@ -5,7 +5,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from callers import LATEST_S, Ehr
-from parts import Cluster
+from load import Load
+from parts import Cluster, eventually
 
 CALLS = 12
 
@@ -48,3 +49,16 @@ def test_a_slow_client_does_not_keep_it_from_stopping(cluster: Cluster, ehr: Ehr
     instance.start()
     line.close()
     assert seconds < 15
+
+
+def test_restarting_one_instance_after_the_other_costs_no_call(cluster: Cluster, ehr: Ehr) -> None:
+    """Through the proxy each call is answered with a number while first one instance, then the other is restarted."""
+    with Load(ehr, cluster.proxy.port) as load:
+        for instance, door in zip(cluster.instances, cluster.proxy.doors, strict=True):
+            load.go_on(40)
+            instance.stop()
+            load.go_on(40)
+            instance.start()
+            eventually(lambda port=door: ehr.get(port, "/health/ready") == 200, 10, "ready")  # type: ignore[misc]
+        load.go_on(40)
+    assert load.failed == []

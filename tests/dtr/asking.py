@@ -70,7 +70,12 @@ def outcome(response: TestResponse, status: int) -> Json:
 
 
 def packages(found: Json, name: str = "packagebundle") -> list[list[Json]]:
-    """The resources of each Bundle."""
+    """Form and draft of each Bundle."""
+    return [whole[:2] for whole in contents(found, name)]
+
+
+def contents(found: Json, name: str = "packagebundle") -> list[list[Json]]:
+    """Every resource of each Bundle."""
     bundles = [one["resource"] for one in found["parameter"] if one["name"] == name]
     return [[entry["resource"] for entry in bundle["entry"]] for bundle in bundles]
 
@@ -107,4 +112,5 @@ def known(service: Service, story: Story | str) -> Known:
     needs = needs_of([policy], asked)
     record = collect(needs, asked, service.vocabulary)
     facts = facts_for(policy, chart_of(record, told.order, needs, asked, service.vocabulary), service.vocabulary.labs)
-    return Known(determine(policy, facts), facts)
+    said = determine(policy, facts)
+    return Known(policy.source.policy, policy.source.drug, policy.source.version, said.outcome, facts)

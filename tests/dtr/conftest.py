@@ -33,7 +33,15 @@ def noon(monkeypatch: pytest.MonkeyPatch) -> None:
 def endpoint(service: Service, settings: Settings) -> Endpoint:
     """A function: a client of an endpoint that knows this much behind CONTEXT, and speaks this DTR version."""
 
-    def build(known: Known | None = None, dialect: Any = "2.2", callers: Any = None, log: Any = None) -> FlaskClient:
+    own = service
+
+    def build(
+        known: Known | None = None,
+        dialect: Any = "2.2",
+        callers: Any = None,
+        log: Any = None,
+        service: Service = own,
+    ) -> FlaskClient:
         app = Flask("forms")
         register_errors(app, service.log)
         app.register_blueprint(

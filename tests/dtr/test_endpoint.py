@@ -1,5 +1,6 @@
 """The FHIR endpoint: what is there, who may call, and what every error looks like."""
 
+from datetime import date
 from typing import Any
 from unittest.mock import Mock, call
 
@@ -9,10 +10,13 @@ from asking import HEMGENIX, PACKAGE, VERSIONED, Endpoint, Json, answer, asked_f
 from fhir.resources.R4B import get_fhir_model_class
 from flask import Flask
 from flask.testing import FlaskClient
+from msgspec.structs import replace
 from signing import PUBLIC
 
+from cds_service.policy.compiled import CompiledPolicy
+from cds_service.policy.library import Library
 from hooks.refusals import Refusal
-from hooks.service import Caller
+from hooks.service import Caller, Service
 
 LOG = "/fhir/Questionnaire/$log-questionnaire-errors"
 FORM = "/fhir/Questionnaire/pharmacy-109-hemgenix"
@@ -72,6 +76,11 @@ def test_a_form_is_read_at_its_canonical(forms: FlaskClient, path: str) -> None:
         ("?_id=pharmacy-109-roctavian", ["pharmacy-109-roctavian"]),
         (f"?url={HEMGENIX}&version=1999-01-01", []),
         ("?url=https://other.example/Questionnaire/x", []),
+        (f"?url={HEMGENIX},{PUBLIC}/fhir/Questionnaire/pharmacy-109-roctavian|1999-01-01", ["pharmacy-109-hemgenix"]),
+        ("?_id=pharmacy-109-roctavian,other", ["pharmacy-109-roctavian"]),
+        ("?_id=pharmacy-109-roctavian&version=1999-01-01,2025-11-20", ["pharmacy-109-roctavian"]),
+        ("?version=2025-11-20", ["pharmacy-109-hemgenix", "pharmacy-109-roctavian"]),
+        ("?status=draft,active", ["pharmacy-109-hemgenix", "pharmacy-109-roctavian"]),
         ("?status=retired", []),
     ],
 )
@@ -80,6 +89,30 @@ def test_forms_are_searched_for(forms: FlaskClient, query: str, ids: list[str]) 
     found = answer(forms.get(f"/fhir/Questionnaire{query}"))
     assert (found["type"], found["total"]) == ("searchset", len(ids))
     assert sorted(entry["resource"]["id"] for entry in found.get("entry", [])) == ids
+
+
+def test_a_search_may_be_posted(forms: FlaskClient) -> None:
+    """As a form, as FHIR has it."""
+    found = answer(forms.post("/fhir/Questionnaire/_search", data={"url": VERSIONED}))
+    assert [entry["resource"]["id"] for entry in found["entry"]] == ["pharmacy-109-hemgenix"]
+
+
+def test_a_search_by_url_finds_every_version(endpoint: Endpoint, service: Service) -> None:
+    """One that names a version finds that one, and one that names neither finds what is in force."""
+    (policy,) = (found for found in service.library.policies if found.source.drug == "hemgenix")
+    later = CompiledPolicy(replace(policy.source, version=date(2026, 11, 1)))
+    library = Library((*service.library.policies, later), service.library.value_sets, service.library.systems)
+    client = endpoint(service=replace(service, library=library))
+    for query, versions in (
+        (f"url={HEMGENIX}", ["2025-11-20", "2026-11-01"]),
+        (f"url={HEMGENIX}&version=2025-11-20", ["2025-11-20"]),
+        (f"url={VERSIONED}", ["2025-11-20"]),
+        ("_id=pharmacy-109-hemgenix", ["2026-11-01"]),
+    ):
+        found = answer(client.get(f"/fhir/Questionnaire?{query}"))
+        assert [entry["resource"]["version"] for entry in found["entry"]] == versions
+    assert answer(client.get(f"{FORM}|2025-11-20"))["version"] == "2025-11-20"
+    assert answer(client.get(FORM))["version"] == "2026-11-01"
 
 
 def test_a_strict_search_refuses_what_it_does_not_know(forms: FlaskClient) -> None:
@@ -102,6 +135,9 @@ def test_a_strict_search_refuses_what_it_does_not_know(forms: FlaskClient) -> No
         ("GET", f"/fhir/ValueSet/$expand?url={DX}&count=-1", 400),
         ("GET", f"/fhir/ValueSet/$expand?url={DX}&offset=x", 400),
         ("PUT", FORM, 405),
+        ("GET", PACKAGE, 405),
+        ("GET", LOG, 405),
+        ("GET", f"{FORM}?_format=xml", 406),
         ("DELETE", "/fhir/Questionnaire", 405),
         ("POST", "/fhir/Questionnaire/none/$questionnaire-package", 404),
     ],
@@ -135,6 +171,8 @@ class _Closed:
     [
         ("GET", FORM),
         ("GET", "/fhir/Questionnaire"),
+        ("POST", "/fhir/Questionnaire/_search"),
+        ("GET", "/fhir/Library/pharmacy-109-hemgenix-prefill"),
         ("GET", "/fhir/ValueSet/pharmacy-109-hemgenix.q.dx"),
         ("GET", "/fhir/CodeSystem/pharmacy-109-answers"),
         ("GET", "/fhir/ValueSet/$expand"),

@@ -164,11 +164,22 @@ def test_a_context_whose_facts_were_not_kept_gets_its_form(endpoint: Endpoint, s
 def test_a_context_that_asks_for_nothing_says_so(endpoint: Endpoint, service: Service, said: Outcome) -> None:
     """No form, and a note that none is needed (DTR oper-8)."""
     found = known(service, STORY)
-    client = endpoint(replace(found, said=replace(found.said, outcome=said)))
+    client = endpoint(replace(found, outcome=said))
     body = parameters(("coverage", coverage_of(STORY)), ("context", CONTEXT))
     answered = answer(post(client, body))
     assert packages(answered) == []
     assert issues(answered) == [("information", "informational")]
+
+
+def test_a_context_that_asks_for_nothing_says_so_even_of_an_order_that_cannot_be_read(
+    endpoint: Endpoint, service: Service
+) -> None:
+    """The answer that is known stands beside the warning; nothing failed."""
+    found = known(service, STORY)
+    client = endpoint(replace(found, outcome=Outcome.CRITERIA_MET))
+    order = order_of(STORY, medicationCodeableConcept=None, medicationReference={"reference": "Medication/elsewhere"})
+    body = parameters(("coverage", coverage_of(STORY)), ("order", order), ("context", CONTEXT))
+    assert issues(answer(post(client, body))) == [("information", "informational"), ("warning", "business-rule")]
 
 
 def test_an_unknown_context_beside_an_order_is_a_warning(forms: FlaskClient) -> None:
@@ -265,6 +276,15 @@ def test_a_coverage_of_another_patient_is_refused(forms: FlaskClient) -> None:
     body = parameters(("coverage", coverage_of("demo-hemgenix-met")), ORDER)
     issue = outcome(post(forms, body), 422)
     assert "demo-" not in issue["diagnostics"]
+
+
+def test_facts_of_nobody_in_particular_are_not_filled_in(endpoint: Endpoint, service: Service) -> None:
+    """Where the patient could not be read, it cannot be told whose they are."""
+    found = known(service, STORY)
+    assert found.facts is not None
+    client = endpoint(replace(found, facts=replace(found.facts, person=None)))
+    ((_, draft),) = packages(answer(post(client, asked_for(STORY, context=CONTEXT))))
+    assert set(answers(draft)) == {"q.dx"}
 
 
 def test_a_context_of_another_patient_is_refused(endpoint: Endpoint, service: Service) -> None:

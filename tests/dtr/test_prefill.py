@@ -24,6 +24,7 @@ from cds_service.policy.facts import (
     Word,
     exactly,
 )
+from cds_service.policy.reasons import Reason
 from hooks.service import Service
 
 HERE = Decimal(0)
@@ -102,6 +103,24 @@ def test_the_lowest_factor_level_of_any_day_is_taken(service: Service, bare: Fac
     assert (found["q.baseline"]["value"], found["q.baseline.below"]) == (1, True)
     assert found["q.baseline.date"] == "2015-12-24"
     assert "comparator" not in found["q.baseline"]
+
+
+@pytest.mark.parametrize(
+    "members", [{"flags": frozenset({"clumped"})}, {"problem": Reason.UNIT_UNKNOWN, "value": None}]
+)
+def test_a_newest_result_that_cannot_be_used_is_not_passed_over(service: Service, bare: Facts, members: Json) -> None:
+    """An older number would look like the latest."""
+    newest = result("platelets", **{"value": exactly(Decimal(30)), "date": day_span(date(2026, 11, 20)), **members})
+    assert "q.platelets" not in filled(service, bare, results={"platelets": (newest, *platelets(212)["platelets"])})
+
+
+def test_a_test_without_a_code_is_known_by_its_name(service: Service, bare: Facts) -> None:
+    """No LOINC code exists for AAV5 antibodies; other tests that were known by name alone are left to a person."""
+    by_name = {"flags": frozenset({"text-match"}), "word": Word.NEGATIVE}
+    results = {test: (result(test, **by_name),) for test in ("aav5_antibody", "hbsag")}
+    found = filled(service, bare, results=results)
+    assert (found["q.aav5"], found["q.aav5.date"]) == ("negative", "2026-11-03")
+    assert "q.hbv" not in found
 
 
 @pytest.mark.parametrize(
@@ -241,8 +260,8 @@ def test_the_missing_tests_stay_empty(endpoint: Endpoint, service: Service) -> N
     story = "demo-labs-missing"
     ((form, draft),) = packages(answer(post(endpoint(known(service, story)), asked_for(story, context=CONTEXT))))
     given = answers(draft)
-    assert not {"q.platelets", "q.hiv", "q.hbv", "q.hcv", "q.aav5", "q.liver"} & given.keys()
-    assert {"q.dx", "q.baseline", "q.inhibitor", "q.exposure_days"} <= given.keys()
+    assert not {"q.platelets", "q.hiv", "q.hbv", "q.hcv", "q.liver"} & given.keys()
+    assert {"q.dx", "q.baseline", "q.aav5", "q.inhibitor", "q.exposure_days"} <= given.keys()
     assert form["resourceType"] == "Questionnaire"
 
 

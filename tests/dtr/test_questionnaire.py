@@ -19,6 +19,7 @@ from hooks.service import Service
 from hooks.wire import encode
 
 CORE = "http://hl7.org/fhir/StructureDefinition"
+DTR = "http://hl7.org/fhir/us/davinci-dtr/StructureDefinition"
 SDC = "http://hl7.org/fhir/uv/sdc/StructureDefinition"
 
 # linkId → type: what the outside relies on
@@ -244,36 +245,18 @@ def test_the_launch_context_names_patient_and_user(service: Service) -> None:
     ]
 
 
-def test_a_number_is_filled_in_from_the_chart_by_the_clients_themselves(service: Service) -> None:
-    """The newest platelet count inside the policy's three months, in the form's unit, with its day."""
+def test_a_group_can_be_closed_and_is_open_at_first(service: Service) -> None:
+    """Nothing is hidden (DTR sec-4); what the record proves is closed by whoever reads it (SDC collapsible)."""
     form = form_of(service)
-    variables = {
-        one["valueExpression"]["name"]: one["valueExpression"]
-        for one in form["extension"]
-        if one["url"] == f"{CORE}/variable"
-    }
-    query = variables["platelets"]
-    assert query["language"] == "application/x-fhir-query"
-    assert query["expression"].startswith("Observation?patient={{%patient.id}}&code=http://loinc.org|777-3,")
-    assert "date=ge{{today() - 3 months}}" in query["expression"]
-    items = flat(form["item"])
-    for link, ending in (("q.platelets", ".value.ofType(Quantity)"), ("q.platelets.date", ".toDate()")):
-        said = extension(items[link], f"{SDC}/sdc-questionnaire-initialExpression")
-        assert said["language"] == "text/fhirpath"
-        assert said["expression"].startswith("%platelets.entry.resource.ofType(Observation)")
-        assert said["expression"].endswith(ending)
-        assert "code = '10*9/L'" in said["expression"]
+    assert {extension(group, f"{SDC}/sdc-questionnaire-collapsible") for group in form["item"]} == {"default-open"}
+    assert not [item for item in flat(form["item"]).values() if extension(item, f"{CORE}/questionnaire-hidden")]
 
 
-def test_a_newer_result_in_another_unit_is_not_passed_over(service: Service) -> None:
-    """The newest result is taken first, and then its unit is looked at: nothing rather than an older number."""
-    said = extension(items_of(service)["q.platelets"], f"{SDC}/sdc-questionnaire-initialExpression")["expression"]
-    assert said.index(".first()") < said.index("code = '10*9/L'")
-
-
-def test_no_expression_reads_a_result_of_any_date(service: Service) -> None:
-    """The lowest value ever is not the newest, so it is not taken for it."""
-    assert extension(items_of(service)["q.baseline"], f"{SDC}/sdc-questionnaire-initialExpression") is None
+def test_the_form_says_whom_it_asks_and_that_each_order_has_its_own(service: Service) -> None:
+    """DTR 2.2 questionnaireAudience and request-specific."""
+    form = form_of(service)
+    assert extension(form, f"{DTR}/questionnaireAudience") == "clinical"
+    assert extension(form, f"{DTR}/request-specific") is True
 
 
 @pytest.fixture

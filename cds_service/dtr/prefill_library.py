@@ -1,0 +1,104 @@
+"""The FHIR Library with a form's CQL and its ELM (DTR spec-87, spec-95, spec-99), from the files beside the policy.
+
+ELM is made where the policies are made (`make elm`), not here. Files that do not fit the policy, or are not there, give
+no library: then a client fills in nothing by itself, and the draft of the package is what there is.
+"""
+
+import base64
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from cds_service.dtr.cql import ANSWERS, Population, population
+from cds_service.dtr.names import SDC, answers_system
+from cds_service.policy.compiled import CompiledPolicy
+from cds_service.policy.library import Library
+from cds_service.policy.policy import Policy
+from fhir_mappings.labs import LabTable
+
+Json = dict[str, Any]
+
+_COMPILED_FOR = "https://plan.example"  # stands for the address of the service, which is known when it runs
+
+_LOGIC = {
+    "system": "http://terminology.hl7.org/CodeSystem/library-type",
+    "code": "logic-library",
+    "display": "Logic Library",  # fixed by the SDC profile, display and all
+}
+
+
+class Prefill(Struct, frozen=True):
+    """What a form's items are filled in by."""
+
+    resource: Json  # Library
+    statements: Mapping[str, str]  # linkId → statement
+
+    @property
+    def canonical(self) -> str:
+        """The canonical of this version."""
+        return f"{self.resource['url']}|{self.resource['version']}"
+
+
+def to_compile(policy: CompiledPolicy, library: Library, labs: LabTable) -> Population | None:
+    """What the files hold; None for a form of which nothing can be found by code."""
+    return population(policy, library, labs, answers_system(policy.source, _COMPILED_FOR))
+
+
+def compiled_files(folder: Path, policy: Policy) -> tuple[Path, Path]:
+    """Where the CQL and the ELM of a policy version lie: beside its file."""
+    beside = folder / policy.policy.lower() / policy.drug / policy.version.isoformat()
+    return beside.with_suffix(".cql"), beside.with_suffix(".elm.json")
+
+
+def prefill(policy: CompiledPolicy, library: Library, labs: LabTable, public_url: str) -> Prefill | None:
+    """The Library of a form; None where there is none, or its files are not of this policy."""
+    source, wanted = policy.source, to_compile(policy, library, labs)
+    if wanted is None or library.folder is None:
+        return None
+    cql_file, elm_file = compiled_files(library.folder, source)
+    if not cql_file.is_file() or not elm_file.is_file() or cql_file.read_text(encoding="utf-8") != wanted.text:
+        return None
+    system = answers_system(source, public_url)
+    here = population(policy, library, labs, system)
+    elm = json.loads(elm_file.read_text(encoding="utf-8"))
+    for defined in elm["library"]["codeSystems"]["def"]:
+        if defined["name"] == ANSWERS:
+            defined["id"] = system
+    name = f"{source.questionnaire}-prefill"
+    reads = [
+        {
+            "type": read.kind,
+            "codeFilter": [
+                {"path": "code", "code": [{"system": labs.systems.uri(c.system), "code": c.code} for c in read.codes]}
+            ],
+        }
+        for read in wanted.reads
+    ]
+    resource = {
+        "resourceType": "Library",
+        "id": name,
+        "meta": {"profile": [f"{SDC}/sdc-library"]},
+        "url": f"{public_url}/fhir/Library/{name}",
+        "version": source.version.isoformat(),
+        "name": wanted.name,
+        "title": f"{source.name}: what is filled in from the chart",
+        "status": "active",
+        "experimental": False,
+        "type": {"coding": [_LOGIC]},
+        "date": source.version.isoformat(),
+        "description": f"Population of the form of {source.policy} for {source.name}, item by item.",
+        "jurisdiction": [{"coding": [{"system": "urn:iso:std:iso:3166", "code": "US"}]}],
+        "dataRequirement": reads,
+        "content": [
+            _content("text/cql", here.text if here is not None else ""),
+            _content("application/elm+json", json.dumps(elm, separators=(",", ":"), ensure_ascii=False)),
+        ],
+    }
+    return Prefill(resource, wanted.statements)
+
+
+def _content(kind: str, text: str) -> Json:
+    return {"contentType": kind, "data": base64.b64encode(text.encode()).decode()}

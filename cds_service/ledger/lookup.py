@@ -1,0 +1,74 @@
+"""What was answered under an assertion id, for the client that was told it, by a deadline."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as TookTooLongError
+from datetime import date
+
+from msgspec import Struct
+from sqlalchemy import bindparam, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from cds_service.ledger.database import Database
+from cds_service.ledger.kept_facts import KeptFactsError, decode_facts
+from cds_service.ledger.schema import decision
+from cds_service.ledger.sealing import Seal, SealedError
+from cds_service.policy.facts import Facts
+
+_AT_ONCE = 8
+_READ = ("id", "policy", "drug", "policy_version", "outcome", "inputs")
+_WANTED = (
+    select(*(decision.c[name] for name in _READ))
+    .where(decision.c.assertion_id == bindparam("assertion"), decision.c.caller == bindparam("caller"))
+    .order_by(decision.c.id.desc())
+    .limit(1)
+)
+
+
+class LedgerAwayError(Exception):
+    """The ledger cannot be asked just now."""
+
+
+class Answered(Struct, frozen=True):
+    """One decision; `facts` where they were kept and can be opened."""
+
+    policy: str
+    drug: str
+    version: date
+    outcome: str
+    facts: Facts | None
+
+
+class Reader:
+    """Reads decisions of one process."""
+
+    def __init__(self, database: Database, seal: Seal | None, ready: Callable[[], bool]) -> None:
+        self._database, self._seal, self._ready = database, seal, ready
+        self._threads = ThreadPoolExecutor(_AT_ONCE, "ledger-read")  # no thread is started before it is needed
+
+    def answered(self, assertion_id: str, caller: str) -> Answered | None:
+        """The newest decision of that id that this caller was told; None for none. Raises LedgerAwayError."""
+        if not self._ready():
+            raise LedgerAwayError
+        try:
+            if self._database.is_sqlite:  # whose readers wait for nobody
+                return self._read(assertion_id, caller)
+            return self._threads.submit(self._read, assertion_id, caller).result(self._database.limits.patience_s)
+        except (TookTooLongError, SQLAlchemyError, OSError, RuntimeError):
+            raise LedgerAwayError from None
+
+    def _read(self, assertion_id: str, caller: str) -> Answered | None:
+        with self._database.connect_to_read() as connection:
+            row = connection.execute(_WANTED, {"assertion": assertion_id, "caller": caller}).one_or_none()
+        if row is None:
+            return None
+        facts = self._opened(row.id, row.inputs)
+        return Answered(row.policy, row.drug, row.policy_version, row.outcome, facts)
+
+    def _opened(self, decision_id: str, inputs: bytes | None) -> Facts | None:
+        if inputs is None or self._seal is None:
+            return None
+        try:
+            return decode_facts(self._seal.open(bytes(inputs), decision_id))
+        except (SealedError, KeptFactsError):
+            return None
