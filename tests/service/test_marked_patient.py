@@ -220,6 +220,7 @@ def test_an_error_names_no_one(body: Any, watched: Watched) -> None:
         f"/fhir/Questionnaire?url={MARK}&patient={MARK}",
         f"/fhir/ValueSet/{MARK}/$expand",
         f"/fhir/ValueSet/$expand?url={MARK}&count={MARK}",
+        f"/fhir/token?client_assertion={MARK}",
         f"/smart/launch?iss=https://{MARK}.example&launch={MARK}",
         f"/smart/callback?state={MARK}&code={MARK}",
     ],

@@ -100,6 +100,32 @@ def test_calls_beyond_the_rate_take_no_room_among_used_tokens(tmp_path: Path, cl
     used.close()
 
 
+def test_access_tokens_are_asked_for_and_used_within_the_client_s_rate(tmp_path: Path, clients: Path) -> None:
+    """A call of the FHIR endpoint is a call, whichever token it has; an assertion that is refused is a stranger's."""
+    caller = service(tmp_path, clients, address_rate="3/minute").test_client()
+    url, now = f"{PUBLIC}/fhir/token", int(time.time())
+
+    def ask(name: str) -> Any:
+        claims = {"iss": ONE, "sub": ONE, "aud": url, "iat": now, "exp": now + 300, "jti": str(time.monotonic_ns())}
+        return caller.post(
+            "/fhir/token",
+            data={
+                "grant_type": "client_credentials",
+                "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+                "client_assertion": signed(elliptic(name), **claims).removeprefix("Bearer "),
+                "scope": "system/Questionnaire.rs",
+            },
+        )
+
+    assert [ask("two").status_code for _ in range(4)] == [401, 401, 401, 429]
+    given = ask("one")
+    assert given.status_code == 200
+    token = {"Authorization": f"Bearer {given.get_json()['access_token']}"}
+    seen = [caller.get("/fhir/Questionnaire", headers=token).status_code for _ in range(6)]
+    assert seen == [200] * 4 + [429] * 2
+    assert ask("one").status_code == 429
+
+
 def test_a_call_without_a_token_counts_for_its_address(tmp_path: Path, clients: Path) -> None:
     """One address is told to wait, another is not."""
     caller = service(tmp_path, clients, address_rate="3/minute").test_client()
