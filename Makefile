@@ -63,7 +63,7 @@ test-browser: .venv/ready-browser
 	touch $@
 
 .venv/ready-test: .venv/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,postgres,redis]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,postgres,redis,traces]'
 	touch $@
 
 # What the service is measured against, in an environment of its own.
