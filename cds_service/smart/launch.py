@@ -6,6 +6,7 @@ they are https and on the same origin as `iss`, or below one of `CDS_SMART_AUTH_
 """
 
 import hashlib
+import re
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Iterator
@@ -29,6 +30,7 @@ from hooks.refusals import Refusal
 from hooks.wire import decode
 
 _LONGEST = 2000
+_ASSERTION = re.compile(r"[A-Za-z0-9\-]{1,64}")
 _WRITTEN = {"QuestionnaireResponse": "cru", "DocumentReference": "c"}
 
 
@@ -199,8 +201,13 @@ def _with_context(session: Session, given: Json) -> Session:
         order=_reference(order, session.iss, ORDER_TYPES, "order"),
         coverage=_reference(coverage, session.iss, frozenset({"Coverage"}), "coverage"),
         questionnaire=(context.get("questionnaire") or canonical)[:_LONGEST],
-        assertion=context.get("assertionId", "")[:200],
+        assertion=_assertion(context.get("assertionId", "")),
     )
+
+
+def _assertion(given: str) -> str:
+    """The id of the answer that the card came with; empty for what is none of ours."""
+    return given if _ASSERTION.fullmatch(given) else ""
 
 
 def _app_context(given: Any) -> dict[str, str]:

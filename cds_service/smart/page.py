@@ -6,11 +6,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from cds_service.dtr.forms import Form
-from cds_service.policy.determination import Determination, Evidence, Finding
+from cds_service.policy.determination import Determination, Finding
 from cds_service.policy.policy import Question
 from cds_service.policy.reasons import Outcome, Reason, Status
 from cds_service.smart.attachments import ACCEPTED, LARGEST_MB
-from cds_service.smart.case import OVERLAY
 from cds_service.smart.fields import conditions, items_of, unit_text
 from cds_service.smart.posted import when_text
 from fhir_mappings.references import Json, child, plain, word
@@ -27,7 +26,7 @@ _TEMPLATES = Environment(
 _STATUS = {
     Status.MET: "Already shown by the chart",
     Status.NOT_MET: "Not met",
-    Status.UNKNOWN: "Open",
+    Status.UNKNOWN: "Still open",
     Status.NOT_APPLICABLE: "Does not apply to this patient",
 }
 _ANSWER = {
@@ -38,6 +37,7 @@ _ANSWER = {
     Outcome.NEEDS_REVIEW: "Nothing is missing. The plan has to look at what contradicts itself.",
     Outcome.POLICY_NOT_APPLICABLE: "This drug policy does not apply to the patient’s plan.",
 }
+_REPORT = "Attach the report."
 
 
 def render(template: str, **values: Any) -> str:
@@ -60,8 +60,7 @@ def answer_view(said: Determination, reports: Collection[str] = ()) -> dict[str,
 
 def _open(finding: Finding) -> dict[str, Any]:
     why = finding.says or (WHY[finding.reason] if finding.reason is not None else "")
-    missing_report = finding.reason is Reason.ATTESTED_ONLY
-    needed = "Attach the report." if missing_report else "; ".join(finding.needed)
+    needed = _REPORT if finding.reason is Reason.ATTESTED_ONLY else "; ".join(finding.needed)
     return {"id": finding.id, "label": finding.label, "why": plain(why, 300), "needed": plain(needed, 500)}
 
 
@@ -86,8 +85,8 @@ def groups_view(
 
     What the chart `alone` shows and the answers on the page leave so `now` is folded; nothing without a determination.
     """
-    findings = _by_id(now)
-    proven = {name for name, finding in _by_id(alone).items() if finding.status in _SETTLED}
+    findings, of_chart = _by_id(now), _by_id(alone)
+    proven = {name for name, finding in of_chart.items() if finding.status in _SETTLED}
     questions, items = form.policy.questions, items_of(form)
     criteria = {criterion.id: criterion for criterion in form.policy.source.criteria}
     found = []
@@ -107,8 +106,8 @@ def groups_view(
                 "state": finding.status.value if finding is not None else "unknown",
                 "is_folded": shown and not any(name in errors for name in own),
                 "has_errors": any(name in errors for name in own),
-                "evidence": [fact.display for fact in finding.evidence if _is_of_chart(fact)]
-                if finding is not None
+                "evidence": [fact.display for fact in of_chart[group["prefix"]].evidence]
+                if group["prefix"] in of_chart
                 else [],
                 "says": (finding.says or _needed(finding)) if finding is not None else "",
                 "fields": fields,
@@ -132,14 +131,12 @@ def _status(finding: Finding | None, shown: bool) -> str:
     return _STATUS[finding.status]
 
 
-def _is_of_chart(fact: Evidence) -> bool:
-    return not fact.reference.startswith(f"QuestionnaireResponse/{OVERLAY}")
-
-
 def _needed(finding: Finding) -> str:
     if finding.status is not Status.UNKNOWN:
         return ""
-    return f"Needed: {'; '.join(finding.needed)}." if finding.needed else ""
+    if finding.reason is Reason.ATTESTED_ONLY:
+        return _REPORT
+    return f"{'; '.join(finding.needed)}." if finding.needed else ""
 
 
 def _field(

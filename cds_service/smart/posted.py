@@ -13,11 +13,12 @@ from cds_service.dtr.forms import Form
 from cds_service.smart.attachments import LARGEST, AttachmentError, Report, read_report
 from cds_service.smart.fields import Answers, FieldError, items_of, parse_text, shown, unit_text
 from cds_service.smart.problems import LAUNCH_AGAIN, ProblemError
-from fhir_mappings.references import Json
+from fhir_mappings.references import Json, children
 
 _LARGEST_TEXTS = 1_000_000
 _MOST_PARTS = 400
 REMOVE = "remove:"  # before the linkId: the report that is attached is taken away
+CHOSEN = "chosen"  # the page's script: linkIds whose file is chosen, and not sent yet
 OWN = frozenset({"csrf", "action", "form"})  # what the page sends beside answers
 
 
@@ -102,7 +103,8 @@ def _of_the_whole(form: Form, items: Mapping[str, Json], posted: Posted, complet
     """What is wrong with answers that are right by themselves."""
     asked = shown(items, posted.answers)
     for name in posted.answers.keys() - asked:
-        if items[name]["type"] != "attachment":
+        causes = {condition["question"] for condition in children(items[name], "enableWhen")}
+        if items[name]["type"] != "attachment" and not causes & posted.errors.keys():
             yield name, f"This is asked only {when_text(form, items[name])}. Empty it, or change that answer."
     if not completing:
         return

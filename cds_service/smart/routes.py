@@ -2,7 +2,7 @@
 
 import hmac
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,7 +14,7 @@ from cds_service.auth.replay import ReplayStoreError, SeenTokens, SeenTokensFile
 from cds_service.auth.replay_redis import SeenTokensRedis
 from cds_service.dtr.forms import Forms
 from cds_service.settings import Settings
-from cds_service.smart.case import Case, read_case
+from cds_service.smart.case import Case, begun, read_case
 from cds_service.smart.desk import Desk, to_form
 from cds_service.smart.ehr import EhrClient
 from cds_service.smart.kept import KeptForms
@@ -22,7 +22,7 @@ from cds_service.smart.launch import App, begin, finish, known_iss
 from cds_service.smart.page import answer_view, render
 from cds_service.smart.posted import read_form
 from cds_service.smart.problems import LAUNCH_AGAIN, ProblemError, SignedOutError
-from cds_service.smart.saving import completed, saved, typed_again
+from cds_service.smart.saving import as_typed, completed, saved, typed_again
 from cds_service.smart.session import LAUNCH_S, Pending, Session, cookie_of, now_s, sealer, set_cookie
 from cds_service.web import where_of
 from hooks.refusals import Refusal
@@ -79,7 +79,7 @@ def smart_blueprint(desk: Desk, settings: Settings) -> Blueprint:
     def form(sid: str) -> Response:
         session = _at_work(desk, sid)
         case = _case(desk, session)
-        return desk.form_page(case, session, {**case.answers, **_reports(session)})
+        return desk.form_page(case, begun(case, session), {**case.answers, **_reports(session)})
 
     @routes.post("/form/<sid>")
     def filled(sid: str) -> Response:
@@ -87,14 +87,20 @@ def smart_blueprint(desk: Desk, settings: Settings) -> Blueprint:
         sent, files = read_form(settings.max_body_bytes)
         if session is None or session.is_over(now_s()):
             return typed_again(desk, session, sent, files)
-        if not hmac.compare_digest(sent.get("csrf", "").encode(), session.csrf.encode()):
-            raise ProblemError(403, "The form did not come from this page", "Go back, load the page again, and save.")
+        _check_own(session, sent)
         try:
             case = read_case(session, desk.service, desk.forms, desk.moment())
             step = completed if sent.get("action") == "complete" else saved
             return step(desk, case, session, sent, files)
         except SignedOutError:
             return typed_again(desk, session, sent, files)
+
+    @routes.post("/form/<sid>/answer")
+    def answer(sid: str) -> Response:
+        session = _at_work(desk, sid)
+        sent, files = read_form(settings.max_body_bytes)
+        _check_own(session, sent)
+        return as_typed(desk, _case(desk, session), session, sent, files)
 
     @routes.get("/form/<sid>/again")
     def again(sid: str) -> Response:
@@ -147,8 +153,8 @@ def smart_blueprint(desk: Desk, settings: Settings) -> Blueprint:
         frame = urlsplit(g.get("frame", ""))
         ancestors = f"'self' {frame.scheme}://{frame.netloc}" if frame.netloc else "'none'"
         response.headers["Content-Security-Policy"] = (
-            "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; "
-            f"base-uri 'none'; frame-ancestors {ancestors}"
+            "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+            f"form-action 'self'; base-uri 'none'; frame-ancestors {ancestors}"
         )
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "no-referrer"
@@ -203,6 +209,11 @@ def _at_work(desk: Desk, sid: str) -> Session:
     if session.is_over(now_s()):
         raise SignedOutError
     return session
+
+
+def _check_own(session: Session, sent: Mapping[str, str]) -> None:
+    if not hmac.compare_digest(sent.get("csrf", "").encode(), session.csrf.encode()):
+        raise ProblemError(403, "The form did not come from this page", "Go back, load the page again, and save.")
 
 
 def _case(desk: Desk, session: Session) -> Case:

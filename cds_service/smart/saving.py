@@ -12,8 +12,8 @@ from cds_service.smart.attachments import Report
 from cds_service.smart.case import Case
 from cds_service.smart.desk import Desk, to_form
 from cds_service.smart.fields import Answers, FieldError, items_of, parse_text, text_of
-from cds_service.smart.page import groups_view, print_view, render
-from cds_service.smart.posted import REMOVE, Posted, read_posted
+from cds_service.smart.page import answer_view, groups_view, print_view, render
+from cds_service.smart.posted import CHOSEN, REMOVE, Posted, read_posted
 from cds_service.smart.problems import LAUNCH_AGAIN, ProblemError
 from cds_service.smart.session import Session
 from cds_service.smart.writing import keep_reports, keep_response, response_of
@@ -37,7 +37,7 @@ def saved(desk: Desk, case: Case, session: Session, sent: Texts, files: Files) -
         notice = "The record system takes no unfinished forms: nothing is saved. Your answers are still on this page."
         return desk.form_page(case, session, answers, notice=notice, status=502)
     note = f"Saved in the chart at {now:%H:%M} UTC. You can go on now or later."
-    session = replace(session, draft=written.reference, note=note, reports={})
+    session = replace(session, begun_with=written.reference, note=note, reports={})
     return desk.with_session(to_form(session), session)
 
 
@@ -50,14 +50,25 @@ def completed(desk: Desk, case: Case, session: Session, sent: Texts, files: File
     written = keep_response(case, session, response, desk.ehr)
     if written.reference:
         desk.service.log.info("form completed", drug=case.form.policy.source.drug)
-        session = replace(session, draft="", note="", reports={}, is_kept_here=False)
+        session = replace(session, begun_with=None, note="", reports={}, is_kept_here=False)
         return desk.with_session(to_form(session, "/done"), session)
     here = desk.kept.keep(session.iss, session.patient, {**response, "id": f"kept-{token_hex(8)}"})
     desk.service.log.warning("form not taken", status="completed", kept=here)
     if here:
-        session = replace(session, draft="", note="", is_kept_here=True, reports={})
+        session = replace(session, begun_with=None, note="", is_kept_here=True, reports={})
         return desk.with_session(to_form(session, "/done"), session)
     return _to_print(desk, case, session, answers, response)
+
+
+def as_typed(desk: Desk, case: Case, session: Session, sent: Texts, files: Files) -> Response:
+    """What would be said with what is typed so far. Keeps nothing, and leaves the session as it is."""
+    chosen = {name: {"valueAttachment": {"title": "chosen", "url": "about:blank"}} for name in sent.poplist(CHOSEN)}
+    attached = {**_attached(case, session), **chosen}
+    today = datetime.now(UTC).date()
+    posted = read_posted(case.form, sent, files, attached, today, desk.forms.public_url, completing=False)
+    said = desk.said_with(case, session, posted.answers, posted.errors)
+    groups = groups_view(case.form, case.said, said, posted.texts, {}, posted.errors, {})
+    return Response(render("live.html", answer=answer_view(said), groups=groups), mimetype="text/html")
 
 
 def typed_again(desk: Desk, session: Session | None, sent: Texts, files: Files) -> Response:
@@ -94,10 +105,8 @@ def _taken(
     desk: Desk, case: Case, session: Session, sent: Texts, files: Files, completing: bool
 ) -> tuple[Posted, Session, Answers]:
     """What was sent, checked, with its reports kept: also beside errors, so that no file is chosen twice."""
-    earlier = {name: {"valueAttachment": found} for name, found in session.reports.items()}
-    attached = {name: one for name, one in {**case.answers, **earlier}.items() if "valueAttachment" in one}
     today = datetime.now(UTC).date()
-    posted = read_posted(case.form, sent, files, attached, today, desk.forms.public_url, completing)
+    posted = read_posted(case.form, sent, files, _attached(case, session), today, desk.forms.public_url, completing)
     reports: dict[str, Report] = {name: one for name, one in posted.reports.items() if name not in posted.errors}
     kept = keep_reports(case, session, reports, desk.ehr, datetime.now(UTC))
     removed = {name.removeprefix(REMOVE) for name in sent if name.startswith(REMOVE)}
@@ -108,6 +117,11 @@ def _taken(
         elif posted.errors:
             posted.errors[name] = "Choose the file again: the record system keeps it only with the whole form."
     return posted, replace(session, reports=in_chart), {**posted.answers, **kept}
+
+
+def _attached(case: Case, session: Session) -> Answers:
+    earlier = {name: {"valueAttachment": found} for name, found in session.reports.items()}
+    return {name: one for name, one in {**case.answers, **earlier}.items() if "valueAttachment" in one}
 
 
 def _with_errors(desk: Desk, case: Case, session: Session, posted: Posted, answers: Answers) -> Response:

@@ -45,8 +45,11 @@ class Session(Struct, frozen=True):
     order: str = ""
     coverage: str = ""
     questionnaire: str = ""
-    assertion: str = ""
-    draft: str = ""  # QuestionnaireResponse/x that was saved here
+    assertion: str = ""  # the coverage-assertion-id of the answer whose card opened the form
+    begun_with: str | None = (
+        None  # QuestionnaireResponse/x that the page goes on with; empty: none; None: not yet known
+    )
+    begun_version: str = ""  # of it, as the page saw it
     note: str = ""  # said once, on the next page
     is_kept_here: bool = False  # the completed form is with the plan, since the EHR did not take it
     reports: dict[str, dict[str, str]] = {}  # linkId → Attachment that is in the chart, and in no form yet

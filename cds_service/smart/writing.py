@@ -8,7 +8,7 @@ from msgspec import Struct
 from cds_service.dtr.names import DtrVersion
 from cds_service.dtr.response import draft_response
 from cds_service.smart.attachments import Report, attachment, document
-from cds_service.smart.case import Case, name_of, server_of
+from cds_service.smart.case import Case, name_of, server_of, version_of
 from cds_service.smart.ehr import Answer, AwayError, EhrClient
 from cds_service.smart.fields import Answers, asked_only, same
 from cds_service.smart.origins import source_of
@@ -52,6 +52,8 @@ def response_of(
     )
     author = author_of(case, session)
     response["status"] = status
+    if session.assertion:
+        response["identifier"] = {"type": {"text": "coverage-assertion-id"}, "value": session.assertion}
     if author is not None:
         response["author"] = author
     given = asked_only(case.items, answers)
@@ -111,9 +113,13 @@ def keep_reports(
 
 
 def keep_response(case: Case, session: Session, response: Json, ehr: EhrClient) -> Written:
-    """Writes the response to the chart, over the draft that it goes on with. Raises SignedOutError."""
+    """Writes the response to the chart, over the draft that it goes on with. Raises SignedOutError.
+
+    A draft that has changed since the page was shown, in another tab or by a colleague, is left as it is.
+    """
     latest = case.latest
-    if latest is not None and word(latest, "status") == "in-progress" and is_id(latest.get("id")):
+    is_draft = latest is not None and word(latest, "status") == "in-progress" and is_id(latest.get("id"))
+    if latest is not None and is_draft and version_of(latest) == session.begun_version:
         response = {**response, "id": latest["id"]}
     reference = _written(ehr, session, response)
     if not reference and "id" in response:  # an EHR that takes new forms need not let them be changed
@@ -142,4 +148,5 @@ def _reference(answer: Answer, resource: Json, base: str) -> str:
         return own
     if "id" in resource:
         return f"{kind}/{resource['id']}"
-    return relative(answer.location.partition("/_history")[0], base) or ""
+    located = relative(answer.location.partition("/_history")[0], base) or ""
+    return located if located.startswith(f"{kind}/") else ""

@@ -111,6 +111,7 @@ def test_the_installed_service_answers_an_order(installed: Path) -> None:
         process.terminate()
         _, said = process.communicate(timeout=20)
     assert process.returncode == 0, said
+    assert b"ERROR" not in said, said
     assert list(empty.iterdir()) == []
 
 

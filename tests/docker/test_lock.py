@@ -9,7 +9,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 LOCKS = {name: (ROOT / "docker" / name).read_text(encoding="utf-8") for name in ("requirements.lock", "build.lock")}
-EXTRAS = [found for name, found in PROJECT["project"]["optional-dependencies"].items() if name != "test"]
+TOOLS = {"test", "browser"}  # what develops the service, and is in no image
+EXTRAS = [found for name, found in PROJECT["project"]["optional-dependencies"].items() if name not in TOOLS]
 NEEDED = [*PROJECT["project"]["dependencies"], *(one for extra in EXTRAS for one in extra)]
 HASH = re.compile(r" --hash=sha256:[0-9a-f]{64}")
 
@@ -31,7 +32,7 @@ def lacking(needed: str, text: str) -> bool:
 
 @pytest.mark.parametrize("needed", NEEDED)
 def test_a_runtime_dependency_is_locked_within_its_bounds(needed: str) -> None:
-    """`make lock` was run after the last change of pyproject.toml, with every extra but the tests' own."""
+    """`make lock` was run after the last change of pyproject.toml, with every extra that runs in production."""
     assert not lacking(needed, LOCKS["requirements.lock"])
 
 

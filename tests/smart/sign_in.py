@@ -152,18 +152,25 @@ class Browser:
         """What the page would send as it stands."""
         return fields_of(self.html)
 
+    def ask(self, changes: Mapping[str, Any]) -> TestResponse:
+        """What the plan would say with these changes."""
+        return self._posted(f"{self.page}/answer", changes, {})
+
     def send(
         self, action: str, changes: Mapping[str, Any], files: Mapping[str, tuple[bytes, str]] = {}
     ) -> TestResponse:
         """The answer to the form with these changes; a list is sent as a name that comes twice."""
+        return self._posted(self.page, {"action": action, **changes}, files)
+
+    def _posted(self, path: str, changes: Mapping[str, Any], files: Mapping[str, tuple[bytes, str]]) -> TestResponse:
         sent: MultiDict[str, Any] = MultiDict()
-        for name, value in {**self.fields(), "action": action, **changes}.items():
+        for name, value in {**self.fields(), **changes}.items():
             for one in value if isinstance(value, list) else [value]:
                 if one is not None:
                     sent.add(name, one)
         for name, (data, title) in files.items():
             sent.add(name, (BytesIO(data), title))
-        response = self.client.post(self.page, data=sent, content_type="multipart/form-data", base_url=PUBLIC)
+        response = self.client.post(path, data=sent, content_type="multipart/form-data", base_url=PUBLIC)
         response.request.environ["wsgi.input"].close()  # a large body lies in a temporary file
         return response
 

@@ -53,13 +53,39 @@ def test_the_chart_fills_in_what_it_shows(browser: Browser) -> None:
 
 def test_the_page_says_what_is_missing(browser: Browser, three: dict[str, str]) -> None:
     """Each save brings it up to date; a result without its report is not enough."""
-    assert browser.open().count("10 of 13 criteria are met") == 1
+    assert "10 of 13 criteria are met; open: 5, 6, 8d" in browser.open()
     assert browser.send("save", three).status_code == 303
     html = browser.load()
     assert "Attach the report." in html
     assert "10 of 13 criteria are met" in html
     assert "Saved in the chart" in html
     assert "Saved in the chart" not in browser.load()  # said once
+
+
+def test_the_answer_follows_what_is_typed(browser: Browser, other_ehr: OtherEhr, three: dict[str, str]) -> None:
+    """The page's script asks with the fields as they are; nothing is kept, and the session stays as it was."""
+    browser.open()
+    reports = ["q.aav5.report", "q.inhibitor.report", "q.liver.report"]
+    asked = browser.ask({**three, "chosen": reports[:2]})
+    assert "12 of 13 criteria are met; open: 8d" in asked.get_data(as_text=True)
+    assert "Attach the report." in asked.get_data(as_text=True)
+    assert "Set-Cookie" not in asked.headers
+    assert other_ehr.written == []
+    all_met = browser.ask({**three, "q.reason": None, "chosen": reports}).get_data(as_text=True)
+    assert "All of the plan’s criteria are met" in all_met
+    wrong = browser.ask({**three, "q.liver": "5,1", "chosen": reports}).get_data(as_text=True)
+    assert "open: 8d" in wrong
+
+
+def test_the_answer_to_what_is_typed_is_for_the_page_alone(browser: Browser, other_ehr: OtherEhr) -> None:
+    """Another site's request, another browser's, and one after the sign-in ran out get none."""
+    browser.open()
+    assert browser.ask({"csrf": "another"}).status_code == 403
+    assert browser.ask({"q.unknown": "yes"}).status_code == 400
+    other_ehr.is_expired = True
+    assert browser.ask({}).status_code == 401
+    browser.client._cookies.clear()
+    assert browser.ask({}).status_code == 403
 
 
 def test_completed_answers_count_at_the_next_signature(
@@ -106,6 +132,26 @@ def test_the_response_is_shaped_as_dtr_asks(
         for name, answer in answers.items()
     }
     assert (sources["q.dx"], sources["q.reason"], sources["q.aav5"]) == ("auto-server", "override", "manual")
+
+
+def test_the_assertion_id_ties_card_form_and_response(browser: Browser, other_ehr: OtherEhr) -> None:
+    """The id in the ledger and on the order is in the launch of the card, and stands in the response."""
+    signed = sign(browser, other_ehr)
+    card = next(card for card in signed["cards"] if "claim" in encode(card["source"]).decode())
+    other_ehr.context = decode(card["links"][0]["appContext"].encode())
+    browser.open()
+    browser.send("save", {})
+    value = newest(other_ehr)["identifier"]["value"]
+    assert value == signed["cards"][0]["extension"]["drug-coverage.determination"]["assertionId"]
+    assert value in encode(signed["systemActions"]).decode()
+
+
+def test_an_assertion_id_that_is_none_is_left_out(browser: Browser, other_ehr: OtherEhr) -> None:
+    """What an EHR hands on as one is taken only where it could be ours."""
+    other_ehr.context["assertionId"] = "<script>alert(1)</script>"
+    browser.open()
+    browser.send("save", {})
+    assert "identifier" not in newest(other_ehr)
 
 
 def test_results_of_the_chart_are_not_said_again(
@@ -209,6 +255,17 @@ def test_a_result_needs_its_day_to_be_complete(browser: Browser, other_ehr: Othe
     answer = {"q.aav5": "negative"}
     assert "Enter the day" in browser.send("complete", answer).get_data(as_text=True)
     assert browser.send("save", answer).status_code == 303
+
+
+def test_a_mistyped_result_takes_nothing_with_it(browser: Browser) -> None:
+    """Its day and its report stay, and are not called wrong: only the result has to be typed again."""
+    browser.open()
+    typed = {"q.liver": "5,1", "q.liver.date": "2026-10-01"}
+    response = browser.send("complete", typed, {"q.liver.report": (PDF, "liver.pdf")})
+    browser.html = response.get_data(as_text=True)
+    assert "please check 1 answer<" in browser.html
+    assert browser.fields()["q.liver.date"] == "2026-10-01"
+    assert "Attached: <strong>liver.pdf</strong>" in browser.html
 
 
 def test_an_answer_to_what_is_not_asked_is_pointed_out(browser: Browser) -> None:

@@ -132,6 +132,7 @@ async function sign() {
     if (open?.patient !== patient) return;
     showWire(request, answer);
     await showAnswer(answer);
+    await showOpenChart();
     button.textContent = "Sign again";
     byId("answer-title").focus({ preventScroll: true });
     byId("answer").scrollIntoView({ block: "nearest" });
@@ -179,6 +180,7 @@ async function start() {
     }
   });
   wide.addEventListener("change", fold);
+  addEventListener("focus", () => open && showOpenChart().catch(() => {})); // back from the form: it may have written
   showPatients();
   await openPatient(location.hash.slice(1) || patients[0].id);
 }

@@ -5,6 +5,8 @@ import { markdown } from "./markdown.js";
 
 const INDICATORS = { info: "For information", warning: "Needs attention", critical: "Urgent" };
 
+const LONG = 8; // entries
+
 // `act` is what happens on a click: accept(card, suggestion), override(card, reason), open(link) gives a URL.
 export function card(one, act) {
   const indicator = one.indicator in INDICATORS ? one.indicator : "info";
@@ -14,13 +16,25 @@ export function card(one, act) {
     { class: `card ${indicator}` },
     element("p", { class: "indicator" }, INDICATORS[indicator]),
     title,
-    one.detail ? element("div", { class: "detail" }, markdown(one.detail)) : null,
+    one.detail ? folded(element("div", { class: "detail" }, markdown(one.detail))) : null,
     links(one, act),
     suggestions(one, act),
     overrides(one, act),
     element("p", { class: "source quiet" }, "From ", source(one.source)),
   );
   return shown;
+}
+
+// A list that would push the rest off the screen is one click away, under the title that it has.
+function folded(detail) {
+  for (const list of detail.querySelectorAll(":scope > ul")) {
+    const title = list.previousElementSibling;
+    if (list.children.length <= LONG || !title) continue;
+    const summary = element("summary", {}, `${title.textContent} (${list.children.length})`);
+    title.remove();
+    list.replaceWith(element("details", {}, summary, list.cloneNode(true)));
+  }
+  return detail;
 }
 
 function source(given) {
@@ -32,7 +46,7 @@ function links(one, act) {
   if (!one.links?.length) return null;
   const items = one.links.map((given) => {
     const isForm = given.type === "smart";
-    return element("li", {}, link(isForm ? act.launch(given) : given.url, given.label),
+    return element("li", {}, link(isForm ? act.launch(given) : given.url, given.label, isForm ? { class: "launch" } : {}),
       isForm ? element("span", { class: "quiet" }, " opens with this patient and order") : null);
   });
   return element("ul", { class: "links" }, items);

@@ -61,8 +61,9 @@ export function showChart(chart) {
   const documents = chart.documents && chart.forms && [...chart.documents, ...chart.forms];
   listed("documents", documents, (one) => {
     const isForm = one.resourceType === "QuestionnaireResponse";
-    const title = isForm ? "The plan's form: history, answered by the prescriber" : one.description ?? concept(one.type);
-    return entry(title, day(when(one)), isForm && one.status);
+    const title = isForm ? "The plan's form, answered by the prescriber" : one.description ?? concept(one.type);
+    const file = one.description ? "" : one.content?.[0]?.attachment?.title;
+    return entry(title, day(when(one)), isForm ? one.status : file);
   }, "No documents.");
   listed("coverage", chart.coverages, (one) => {
     const plan = one.class?.find((part) => part.type?.coding?.[0]?.code === "plan");

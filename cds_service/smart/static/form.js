@@ -1,9 +1,11 @@
-// What a browser can do beside the form, which works without it: questions that do not arise are out of sight, and
-// nobody leaves with answers that are not saved.
+// What a browser can do beside the form, which works without it: questions that do not arise are out of sight, the
+// plan's answer follows what is typed, and nobody leaves with answers that are not saved.
 
 const form = document.getElementById("questions");
 const parts = [...form.querySelectorAll("[data-when]")];
 let dirty = false;
+let isSent = false;
+let asking = null;
 
 function said(name) {
   const chosen = [...form.elements].filter((one) => one.name === name && !one.disabled);
@@ -20,7 +22,8 @@ function holds({ q, op, v }) {
   if (op === "=") return value === v;
   if (op === "!=") return value !== v;
   const number = Number(value.replace(/^[<>]=?\s*/, ""));
-  if (value === "" || Number.isNaN(number)) return false;
+  if (value === "") return false;
+  if (Number.isNaN(number)) return true; // mistyped: what was filled in below it stays, until that is put right
   return op === ">" ? number > Number(v) : number >= Number(v);
 }
 
@@ -38,13 +41,54 @@ function follow() {
   }
 }
 
+// What is typed, without the files: only which ones are chosen.
+function typed() {
+  const sent = new FormData();
+  for (const [name, value] of new FormData(form)) {
+    if (typeof value === "string") sent.append(name, value);
+    else if (value.name) sent.append("chosen", name);
+  }
+  return sent;
+}
+
+function put(part) {
+  const old = document.getElementById(part.id);
+  if (!old || old.outerHTML === part.outerHTML) return;
+  if (part.id === "so-far") old.textContent = part.textContent; // the same element, or it would not be read out
+  else old.replaceWith(part);
+  if (part.classList.contains("state")) part.parentElement.classList.replace(old.classList[1], part.classList[1]);
+}
+
+async function ask() {
+  asking?.abort();
+  const own = (asking = new AbortController());
+  const where = form.getAttribute("action");
+  try {
+    const reply = await fetch(`${where}/answer`, { method: "POST", body: typed(), signal: own.signal });
+    if (own.signal.aborted) return;
+    if (!reply.ok) throw new Error(reply.statusText);
+    const found = new DOMParser().parseFromString(await reply.text(), "text/html");
+    if (!own.signal.aborted) [...found.body.children].forEach(put);
+  } catch {
+    const soFar = document.getElementById("so-far");
+    if (!own.signal.aborted && soFar) soFar.textContent = "The answer could not be brought up to date. Saving does.";
+  }
+}
+
 document.documentElement.classList.add("js");
 form.addEventListener("input", () => {
   dirty = true;
   follow();
 });
-form.addEventListener("submit", () => {
+if (document.getElementById("answer")) form.addEventListener("change", ask);
+form.addEventListener("submit", (event) => {
+  if (isSent) return event.preventDefault(); // a double click is one form
+  isSent = true;
   dirty = false;
+  asking?.abort();
+});
+addEventListener("pageshow", () => {
+  isSent = false;
 });
 addEventListener("beforeunload", (event) => {
   if (dirty) event.preventDefault();

@@ -1,0 +1,158 @@
+"""Debian's Chromium, the demo as `make demo` serves it, and the service with an EHR that is not the demo's."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography.fernet import Fernet
+from other_ehr import OtherEhr
+from serving import Served
+
+from cds_service.app import create_app
+from cds_service.demo.run import demo_app, demo_settings
+from cds_service.demo.stories import Story, stories
+from cds_service.settings import read_settings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+FLAGS += ["--disable-background-networking", "--disable-component-update"]
+MODULES = Path(__file__).parent / "node_modules"
+PDF = b"%PDF-1.7\n%report\n"
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The browser."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def new_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
+    """A function: a page of a browser that has seen nothing. What it says on its console as an error fails the test."""
+    contexts, errors = [], []
+
+    def open_page(width: int = 1280, height: int = 900, **options: Any) -> Page:
+        context = chromium.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce", **options)
+        context.set_default_timeout(8_000)
+        contexts.append(context)
+        context.on("weberror", lambda error: errors.append(str(error.error)))
+        context.on("console", lambda said: errors.append(said.text) if "Security Policy" in said.text else None)
+        return context.new_page()
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert errors == []
+
+
+@pytest.fixture
+def page(new_page: Callable[..., Page]) -> Page:
+    """One of them, as wide as a desk's."""
+    return new_page()
+
+
+@pytest.fixture(scope="session")
+def demo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The demo's origin."""
+    served = Served()
+    served.app = demo_app(demo_settings(served.port, tmp_path_factory.mktemp("demo")))
+    with served.running():
+        yield served.origin
+
+
+@pytest.fixture
+def demo(demo_server: str) -> str:
+    """The demo's origin, its charts as at the start."""
+    import requests
+
+    requests.post(f"{demo_server}/demo/api/reset", timeout=20).raise_for_status()
+    return demo_server
+
+
+@pytest.fixture
+def story() -> Callable[[str, str], Story]:
+    """A function: the story of that id, for a service at that origin."""
+    today = datetime.now(UTC).date()
+    return lambda name, origin: next(one for one in stories(today, origin) if one.id == name)
+
+
+@pytest.fixture
+def ehr(story: Callable[[str, str], Story], tmp_path: Path) -> Iterator[OtherEhr]:
+    """The other EHR, its chart lacking three reports, and the service that is registered with it."""
+    plan, record = Served(), Served()
+    canonical = f"{plan.origin}/fhir/Questionnaire/pharmacy-109-hemgenix|2025-11-20"
+    found = OtherEhr(record.origin, f"{plan.origin}/smart/launch", story("demo-three-reports", plan.origin), canonical)
+    record.app = found.app()
+    settings = read_settings(
+        {"CDS_LEDGER_KEYS": Fernet.generate_key().decode()},
+        public_url=plan.origin,
+        auth="off",
+        fhir_servers=(found.base,),
+        authorization="issue",
+        data_dir=tmp_path,
+    )
+    plan.app = create_app(settings)
+    with plan.running(), record.running():
+        yield found
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> str:
+    """A PDF to attach."""
+    path = tmp_path / "report.pdf"
+    path.write_bytes(PDF)
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def findings_of() -> Callable[[Page], list[str]]:
+    """A function: what axe-core finds on a page against WCAG 2.2 AA and its own best practices."""
+    (axe,) = MODULES.glob("axe-core-*/axe.min.js")
+    source = axe.read_text()
+
+    def find(page: Page) -> list[str]:
+        page.evaluate(source)  # by the debugger, beside the page's Content-Security-Policy
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        return [
+            f"{one['id']}: {json.dumps([node['target'] for node in one['nodes']][:5])} {one['help']}"
+            for one in found["violations"]
+        ]
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def tab_to() -> Callable[[Page, str], None]:
+    """A function: presses Tab until the focus is on what the selector names, and each stop shows its focus."""
+
+    def go(page: Page, selector: str) -> None:
+        for _ in range(150):
+            page.keyboard.press("Tab")
+            is_there, is_seen = page.evaluate(
+                """(selector) => {
+                    const one = document.activeElement, style = getComputedStyle(one);
+                    const box = one.getBoundingClientRect();
+                    const inView = box.top < innerHeight && box.bottom > 0;
+                    return [one.matches(selector), one === document.body || (style.outlineStyle !== "none" && inView)];
+                }""",
+                selector,
+            )
+            assert is_seen, page.evaluate("document.activeElement.outerHTML.slice(0, 200)")
+            if is_there:
+                return
+        raise AssertionError(f"Tab never comes to {selector}")
+
+    return go

@@ -1,0 +1,108 @@
+"""What axe-core finds on the pages that a person sees: nothing; and what it cannot see: zoom, and focus in view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+from other_ehr import OtherEhr
+from steps import THREE, answer, complete, open_chart, open_form, sign
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.browser
+Findings = Callable[["Page"], list[str]]
+
+
+def unfold(page: Page) -> None:
+    """Opens everything that is folded away."""
+    page.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
+
+
+@pytest.mark.parametrize("width", [1280, 768, 390])
+def test_the_whole_loop_has_no_finding(
+    new_page: Callable[..., Page], demo: str, report: str, findings_of: Findings, width: int
+) -> None:
+    """The demo before and after signing, the form as it opens, with errors and with all of it shown, and its end."""
+    page = new_page(width)
+    open_chart(page, demo, "demo-three-reports")
+    assert findings_of(page) == []
+    sign(page)
+    unfold(page)
+    assert findings_of(page) == []
+    form = open_form(page)
+    assert findings_of(form) == []
+    answer(form, THREE, report)
+    form.fill('[name="q.liver"]', "5,1")
+    form.click('button[value="complete"]')
+    form.locator("#errors").wait_for()
+    unfold(form)
+    assert findings_of(form) == []
+    form.locator('[name="q.liver"]').fill("5.1")
+    complete(form)
+    assert findings_of(form) == []
+
+
+@pytest.mark.parametrize("path", ["/policies", "/policies/pharmacy-109/hemgenix", "/policies/pharmacy-109/roctavian"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_policy_pages_have_no_finding(
+    new_page: Callable[..., Page], demo: str, findings_of: Findings, path: str, width: int
+) -> None:
+    """Wide and narrow, and nothing sticks out."""
+    page = new_page(width)
+    answered = page.goto(demo + path)
+    assert answered is not None
+    assert answered.ok
+    assert findings_of(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_pages_for_what_goes_wrong_have_no_finding(page: Page, ehr: OtherEhr, findings_of: Findings) -> None:
+    """A refused launch, signed out with what was typed, and signed in again."""
+    page.goto(ehr.launch_url + "?iss=https://evil.example&launch=x")
+    page.get_by_role("heading", name="not registered").wait_for()
+    assert findings_of(page) == []
+    page.goto(f"{ehr.origin}/chart")
+    page.get_by_role("link").click()
+    page.get_by_role("button", name="Allow").click()
+    ehr.tokens.clear()
+    page.get_by_role("button", name="Save for later").click()
+    page.get_by_role("heading", name="You were signed out").wait_for()
+    assert findings_of(page) == []
+    with page.expect_popup() as opened:
+        page.get_by_role("link", name="Sign in again").click()
+    again = opened.value
+    again.get_by_role("button", name="Allow").click()
+    again.get_by_role("heading", name="You are signed in again").wait_for()
+    assert findings_of(again) == []
+
+
+@pytest.mark.parametrize("width", [1280, 768, 640, 390, 320])
+def test_nothing_of_the_demo_is_wider_than_the_screen(new_page: Callable[..., Page], demo: str, width: int) -> None:
+    """640 pixels is also 1280 at 200 %, and 320 is 1280 at 400 % (WCAG 1.4.10)."""
+    page = new_page(width)
+    open_chart(page, demo, "demo-three-reports")
+    sign(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_the_bar_with_the_buttons_covers_no_focus(new_page: Callable[..., Page], ehr: OtherEhr) -> None:
+    """At 200 % of a low window it lies still, and the field with the focus is in full view (WCAG 2.4.11)."""
+    page = new_page(640, 360)
+    page.goto(f"{ehr.origin}/chart")
+    page.get_by_role("link").click()
+    page.get_by_role("button", name="Allow").click()
+    page.locator("#questions").wait_for()
+    for _ in range(25):
+        page.keyboard.press("Tab")
+        top = page.evaluate(
+            """() => {
+                const box = document.activeElement.getClientRects()[0];
+                const there = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
+                if (document.activeElement === document.body) return true; // past the last one
+                return document.activeElement === there || document.activeElement.contains(there);
+            }"""
+        )
+        assert top, page.evaluate("document.activeElement.outerHTML.slice(0, 200)")
