@@ -42,6 +42,7 @@ class _Server(BaseApplication):
             "timeout": 60,
             "keepalive": 15,
             "worker_tmp_dir": None,
+            "control_socket_disable": True,  # nobody runs it by a socket, and there may be nowhere to put one
             "proc_name": "cds-service",
             "loglevel": "warning",
             "post_worker_init": self._set_up,
