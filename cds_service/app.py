@@ -5,12 +5,13 @@ import secrets
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response
 from flask_cors import CORS
 from msgspec import Struct
 from msgspec.structs import replace
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from cds_service import openapi
 from cds_service.assertions import known_by
@@ -23,16 +24,19 @@ from cds_service.log import configure_logs, service_log
 from cds_service.members import read_roster
 from cds_service.metrics import Metrics
 from cds_service.operations import operations_blueprint
+from cds_service.page_headers import guard_pages
 from cds_service.pages.routes import pages_blueprint
 from cds_service.payers import PayerFile
 from cds_service.policy.library import Library, load_library
 from cds_service.policy.value_sets import Systems, read_systems
+from cds_service.rates import Rates
 from cds_service.routes import cds_blueprint
 from cds_service.settings import Settings
 from cds_service.smart.kept import KeptForms
 from cds_service.smart.routes import desk_of, smart_blueprint
 from cds_service.web import register_errors
 from fhir_mappings.chart import Vocabulary
+from fhir_mappings.circuit import Circuits, Patience
 from fhir_mappings.client import FhirClient
 from fhir_mappings.codes import CodeIndex
 from fhir_mappings.labs import LabTable, read_labs
@@ -43,6 +47,9 @@ from hooks.coverage_information import Links
 from hooks.coverages import Plans
 from hooks.service import Service
 from hooks.suggestions import Orderable
+
+if TYPE_CHECKING:
+    from cds_service.traces import Traces
 
 POLICIES = Path(__file__).resolve().parent.parent / "policies"
 
@@ -72,12 +79,24 @@ def create_app(settings: Settings, knowledge: Knowledge | None = None) -> Flask:
     ledger.start(settings.deadline_s)
     kept = KeptForms(settings.data_dir, settings.ledger_keys.get_secret_value())
     service = replace(
-        build_service(settings, ledger, ledger.assertion_secret, knowledge), form_app=True, kept_forms=kept.of
+        build_service(settings, ledger, ledger.assertion_secret, knowledge),
+        reader=FhirClient(circuits=_circuits(settings, log, metrics)),
+        form_app=True,
+        kept_forms=kept.of,
     )
-    callers = callers_of(settings, log, metrics)
+    traces = _traces(settings)
+    service = traces.around(service) if traces is not None else service
+    rates = Rates(settings.client_rate, settings.address_rate, metrics.throttled)
+    callers = callers_of(settings, log, metrics, rates)
     app = Flask("cds_service", static_folder=None)
     app.url_map.merge_slashes = False  # two slashes are another path: a 404, and no redirect with a page
+    if settings.proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
     register_errors(app, log)
+    guard_pages(app)
+    rates.guard(app)
+    if traces is not None:
+        traces.guard(app)
     app.register_blueprint(cds_blueprint(service, settings, callers, metrics, ledger))
     interface = openapi.document(settings.public_url, settings.auth == "required", version("drug-coverage-cds"))
     app.register_blueprint(operations_blueprint(callers, metrics, ledger, interface))
@@ -85,10 +104,28 @@ def create_app(settings: Settings, knowledge: Knowledge | None = None) -> Flask:
     tokens = AccessTokens(f"{settings.public_url}/fhir", lambda: ledger.shared_key("access tokens"))
     app.register_blueprint(fhir_endpoint(service, settings, fhir_callers(callers, tokens), known_by(ledger)))
     if isinstance(callers, RegisteredCallers):
-        app.register_blueprint(token_endpoint(callers.authenticator, tokens, settings.public_url))
+        app.register_blueprint(token_endpoint(callers, tokens, settings.public_url))
     app.register_blueprint(smart_blueprint(desk_of(service, settings, kept), settings))
     allow_origins(app, settings.cors_origins)
     return app
+
+
+def _traces(settings: Settings) -> "Traces | None":
+    if not settings.traces:
+        return None
+    from cds_service.traces import Traces, otlp_exporter
+
+    return Traces(otlp_exporter())
+
+
+def _circuits(settings: Settings, log: Any, metrics: Metrics) -> Circuits:
+    """Which FHIR servers are left alone, told to whoever runs the service."""
+
+    def noted(server: str, is_open: bool) -> None:
+        metrics.circuit(server, is_open)
+        log.warning("FHIR server left alone" if is_open else "FHIR server asked again", server=server)
+
+    return Circuits(Patience(fair_s=min(1.0, settings.deadline_s / 2)), note=noted)
 
 
 def allow_origins(app: Flask, origins: tuple[str, ...]) -> None:

@@ -5,10 +5,12 @@ from typing import Any, Protocol, get_args
 
 from cds_service.auth import Authenticator, Reason, UnauthorizedError, build_authenticator
 from cds_service.auth import Caller as Registered
+from cds_service.auth.clients import TrustedClient
 from cds_service.auth.replay import ReplayStoreError
 from cds_service.metrics import Metrics
+from cds_service.rates import Rates
 from cds_service.settings import Settings
-from fhir_mappings.servers import Server, base_of, may_be_called
+from fhir_mappings.servers import Server, base_of, registered_base
 from hooks.coverage_information import Dialect
 from hooks.refusals import Refusal
 from hooks.service import Caller
@@ -42,29 +44,52 @@ class OpenCallers:
 class RegisteredCallers:
     """Registered CDS clients with their tokens (CDS Hooks 2.0.1 "Trusting CDS Clients")."""
 
-    def __init__(self, authenticator: Authenticator, public_url: str, refused: Callable[[Reason], None]) -> None:
-        self.authenticator, self._public_url, self._refused = authenticator, public_url, refused
+    def __init__(
+        self, authenticator: Authenticator, public_url: str, refused: Callable[[Reason], None], rates: Rates
+    ) -> None:
+        self.authenticator, self._public_url, self._refused, self._rates = authenticator, public_url, refused, rates
 
     def identify(self, authorization: str | None, path: str) -> Caller:
         """The registered client whose token this is."""
         try:
-            found = self.authenticator.authenticate(authorization, self._public_url + path)
+            found = self.authenticator.authenticate(authorization, self._public_url + path, self._admit)
         except UnauthorizedError as error:
             self._refused(error.reason)
             if error.is_ours:
                 raise Refusal(503, "transient", "the service cannot check tokens just now; try again") from None
+            self._rates.spend_address("token")
             raise _unauthorized() from None
+        self._rates.spend_client(found.iss, found.rate)
         return _known(found)
+
+    def assertion(self, assertion: str, url: str) -> Registered:
+        """The client that asks for an access token with this assertion. Raises UnauthorizedError and Refusal (429)."""
+        try:
+            found = self.authenticator.assertion(assertion, url, self._admit)
+        except UnauthorizedError as error:
+            if not error.is_ours:
+                self._rates.spend_address("token")
+            raise
+        self._rates.spend_client(found.iss, found.rate)
+        return found
 
     def of(self, iss: str) -> Caller | None:
         """The client of this issuer, which has proved otherwise who it is; None when none is registered."""
         found = self.authenticator.registered(iss)
-        return _known(found) if found is not None else None
+        if found is None:
+            return None
+        self._rates.spend_client(found.iss, found.rate)
+        return _known(found)
 
     def refusal(self) -> Refusal:
         """The refusal of an access token that is not valid (any more), counted."""
         self._refused(Reason.EXPIRED)
+        self._rates.spend_address("token")
         return _unauthorized()
+
+    def _admit(self, client: TrustedClient) -> None:
+        # Before the token is used up, while its calls are counted after: a token sent twice costs its owner nothing.
+        self._rates.check_client(client.iss, client.rate)
 
     def ready(self) -> bool:
         """True when used tokens can be told from unused ones."""
@@ -90,14 +115,13 @@ def caller(name: str, dialect: Dialect | None, fhir_servers: Iterable[str]) -> C
 
     def server_for(url: str, token: str) -> Server | None:
         base = base_of(url)
-        if base is None or not may_be_called(base, allowed):
-            return None
-        return Server(base, token or None)
+        registered = registered_base(base, allowed) if base is not None else None
+        return Server(base, token or None, registered) if base is not None and registered is not None else None
 
     return Caller(name, dialect, server_for)
 
 
-def callers_of(settings: Settings, log: Any, metrics: Metrics) -> Callers:
+def callers_of(settings: Settings, log: Any, metrics: Metrics, rates: Rates) -> Callers:
     """Who may call, by the settings. Raises ClientsFileError and RedisUrlError."""
     if settings.auth == "off":
         return OpenCallers(settings.fhir_servers)
@@ -107,4 +131,4 @@ def callers_of(settings: Settings, log: Any, metrics: Metrics) -> Callers:
         settings.redis_url,
         note=lambda jku, failure: log.warning("keys not fetched", kind=failure.value),
     )
-    return RegisteredCallers(authenticator, settings.public_url, lambda reason: metrics.refused(reason.value))
+    return RegisteredCallers(authenticator, settings.public_url, lambda reason: metrics.refused(reason.value), rates)

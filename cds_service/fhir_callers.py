@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from cds_service.auth import Authenticator, UnauthorizedError
+from cds_service.auth import UnauthorizedError
 from cds_service.auth.access_tokens import LIFE_S, AccessTokens, NoKeyError, is_access_token
 from cds_service.callers import Callers, RegisteredCallers
 from cds_service.web import json_response
@@ -65,7 +65,7 @@ class OAuthError(Exception):
         self.error, self.status = error, status
 
 
-def token_endpoint(authenticator: Authenticator, tokens: AccessTokens, public_url: str) -> Blueprint:
+def token_endpoint(registered: RegisteredCallers, tokens: AccessTokens, public_url: str) -> Blueprint:
     """`/fhir/token` and where it is told of. Its errors are OAuth's, as its clients expect them."""
     routes = Blueprint("fhir_tokens", __name__)
     own_url = f"{public_url}{TOKEN_PATH}"
@@ -96,7 +96,7 @@ def token_endpoint(authenticator: Authenticator, tokens: AccessTokens, public_ur
             raise OAuthError("invalid_request")
         scopes = _scopes(given.get("scope", ""))
         try:
-            client = authenticator.assertion(given["client_assertion"], own_url)
+            client = registered.assertion(given["client_assertion"], own_url)
             issued = tokens.issue(client.iss, scopes)
         except UnauthorizedError as error:
             raise OAuthError("temporarily_unavailable" if error.is_ours else "invalid_client", _status(error)) from None

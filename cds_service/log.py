@@ -29,6 +29,8 @@ FIELDS = frozenset(
         "setting",
         "warning",
         "client",
+        "server",
+        "library",
         "metric",
     }
 )
@@ -38,13 +40,31 @@ def _listed(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[
     return {name: value for name, value in event.items() if name in FIELDS}
 
 
+class _Wordless(logging.Handler):
+    """What a library logs, without its words: a URL in them has a patient in it, a message of an exception a chart."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes where and what kind; in words only what gunicorn says of its processes."""
+        kind = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else record.levelname.lower()
+        event = record.getMessage() if record.module == "arbiter" else "library"
+        log = structlog.get_logger()
+        say = log.error if record.levelno >= logging.ERROR else log.warning
+        say(event, kind=kind, where=f"{record.filename}:{record.lineno}", library=record.name)
+
+
 def _encoded(event: Any, **_: Any) -> str:
     return _ENCODER.encode(event).decode()
 
 
 def configure_logs() -> None:
-    """Sets up the process's logs."""
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    """Sets up the process's logs; of the libraries' own, warnings and errors."""
+    handler = _Wordless(logging.WARNING)
+    for name in (None, "gunicorn.error"):
+        logger = logging.getLogger(name)
+        for other in [one for one in logger.handlers if isinstance(one, _Wordless) or name]:
+            logger.removeHandler(other)
+        logger.addHandler(handler)
+    logging.captureWarnings(True)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

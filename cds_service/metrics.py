@@ -6,7 +6,7 @@ Labels are closed sets of our own words; nothing of a caller's or a patient's da
 import os
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
@@ -28,6 +28,17 @@ class Metrics:
         self._refused = self._counter("cds_refused_callers", "Calls refused for their token", "reason")
         self._unrecorded = self._counter("cds_unrecorded", "Decisions that could not be recorded")
         self._feedback = self._counter("cds_card_feedback", "Feedback on cards", "outcome")
+        self._throttled = self._counter("cds_throttled", "Requests refused for their number", "whose")
+        self._left_alone = self._counter(
+            "cds_fhir_server_left_alone", "Times that a FHIR server was found down", "server"
+        )
+        self._circuits = Gauge(
+            "cds_fhir_circuits_open",
+            "Worker processes that leave this FHIR server alone now",
+            ["server"],
+            registry=self._registry,
+            multiprocess_mode="livesum",
+        )
 
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
         return Counter(name, documentation, list(labels), registry=self._registry)
@@ -60,6 +71,18 @@ class Metrics:
         for outcome in outcomes:
             self._feedback.labels(outcome).inc()
 
+    def throttled(self, whose: str) -> None:
+        """A request of a `client` or an `address` was refused for their number."""
+        self._throttled.labels(whose).inc()
+
+    def circuit(self, server: str, is_open: bool) -> None:
+        """A FHIR server, by its base in the settings, is left alone from now on, or asked again."""
+        if is_open:
+            self._left_alone.labels(server).inc()
+            self._circuits.labels(server).inc()
+        else:
+            self._circuits.labels(server).dec()
+
     def text(self) -> bytes:
         """The metrics of every worker in Prometheus's text format."""
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
@@ -67,3 +90,9 @@ class Metrics:
         merged = CollectorRegistry()
         multiprocess.MultiProcessCollector(merged)  # type: ignore[no-untyped-call]
         return generate_latest(merged)
+
+
+def forget_process(pid: int) -> None:
+    """Takes the gauges of a worker that ended out of the sums; what it counted stays."""
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]

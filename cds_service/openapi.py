@@ -30,6 +30,7 @@ _REFUSALS = {
     "412": "What the answer cannot do without was neither sent nor readable",
     "413": "The body is too large",
     "415": "Not JSON",
+    "429": "More calls than were agreed on; Retry-After says when to come again",
     "503": "Cannot be answered or kept just now; try again",
 }
 

@@ -11,6 +11,7 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 
 from cds_service.app import Knowledge, create_app
+from cds_service.metrics import forget_process
 from cds_service.settings import Settings
 from cds_service.worker import PatientWorker
 
@@ -41,9 +42,11 @@ class _Server(BaseApplication):
             "timeout": 60,
             "keepalive": 15,
             "worker_tmp_dir": None,
+            "control_socket_disable": True,  # nobody runs it by a socket, and there may be nowhere to put one
             "proc_name": "cds-service",
             "loglevel": "warning",
             "post_worker_init": self._set_up,
+            "child_exit": _forget,
         }
         super().__init__()
 
@@ -57,6 +60,10 @@ class _Server(BaseApplication):
     def _set_up(self, worker: Any) -> None:
         worker.most_body = self._most_body
         _tame_collector()
+
+
+def _forget(_: Any, worker: Any) -> None:
+    forget_process(worker.pid)
 
 
 def _tame_collector() -> None:

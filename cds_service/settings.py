@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from cds_service.ledger.errors import LedgerSettingError
 from cds_service.ledger.sealing import parse_keys
+from cds_service.rates import parse_rate
 from fhir_mappings.servers import base_of
 
 PREFIX = "CDS_"
@@ -74,6 +76,20 @@ class Settings(BaseSettings):
         (), description="comma-separated URLs of EHR sign-ins on another origin than their FHIR server"
     )
     max_body_bytes: int = Field(16 * 1024 * 1024, gt=0, description="largest body that is read")
+    client_rate: str = Field(
+        "30000/minute",
+        description="calls of a registered client that has no `rate` of its own, in each process; empty: any number",
+    )
+    address_rate: str = Field(
+        "3000/minute",
+        description="requests of an address for pages, and calls refused for their token, in each process; empty: any",
+    )
+    proxies: int = Field(
+        0, ge=0, le=8, description="reverse proxies before the service, whose X-Forwarded-For tells a caller's address"
+    )
+    traces: bool = Field(
+        False, description="traces of calls to the collector that `OTEL_EXPORTER_OTLP_ENDPOINT` names (extra `traces`)"
+    )
     workers: int = Field(2, ge=1, le=64, description="server processes")
     threads: int = Field(32, ge=1, le=256, description="calls under way at once in each process")
 
@@ -141,6 +157,23 @@ class Settings(BaseSettings):
             check_database_url(given)
         elif given and not Path(given).is_file():
             raise ValueError("expected a CSV file that is there, or a SQLAlchemy URL")
+        return given
+
+    @field_validator("client_rate", "address_rate")
+    @classmethod
+    def _rate(cls, given: str) -> str:
+        try:
+            if given:
+                parse_rate(given)
+        except ValueError:
+            raise ValueError("expected a rate like 600/minute") from None
+        return given
+
+    @field_validator("traces")
+    @classmethod
+    def _tracing(cls, given: bool) -> bool:
+        if given and find_spec("opentelemetry") is None:
+            raise ValueError("OpenTelemetry is not installed; install the extra `traces`")
         return given
 
     @field_validator("redis_url")

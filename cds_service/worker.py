@@ -15,6 +15,7 @@ from functools import partial
 from selectors import EVENT_READ
 from typing import Any
 
+from gunicorn.http import errors
 from gunicorn.http.unreader import Unreader
 from gunicorn.workers.gthread import TConn, ThreadWorker
 from msgspec import Struct
@@ -29,6 +30,18 @@ _MOST_HELD = 256 * 1024 * 1024  # bytes of unfinished requests; those that take 
 _AT_ONCE = 1024 * 1024
 _SEND_BUFFER = 1024 * 1024  # of the socket: whoever reads slowly reads from there, and not from a thread
 _WORD = b"HTTP/1.1 100 Continue\r\n\r\n"
+# What the parser refuses is answered without a body: its own pages and log lines repeat what was sent, and where the
+# framing of a request was wrong, that is a part of somebody's chart.
+_REFUSED = b"HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_STATUS = (
+    ((errors.InvalidResponseHeader, errors.InvalidResponseHeaderName), 500, b"Internal Server Error"),  # type: ignore[attr-defined]
+    (errors.UnsupportedTransferCoding, 501, b"Not Implemented"),
+    (errors.LimitRequestLine, 414, b"URI Too Long"),
+    (errors.LimitRequestHeaders, 431, b"Request Header Fields Too Large"),
+    (errors.ExpectationFailed, 417, b"Expectation Failed"),
+    (errors.ParseException, 400, b"Bad Request"),
+    (Exception, 500, b"Internal Server Error"),
+)
 _LATE = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -106,6 +119,14 @@ class PatientWorker(ThreadWorker):
         if conn in self._coming:
             self._gather(conn, conn.sock)
         self._make_room()
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Answers what the parser refuses, or what broke in the server, with a status alone."""
+        status, reason = next((status, reason) for kind, status, reason in _STATUS if isinstance(exc, kind))
+        if status == 500:
+            self.log.error("unexpected", exc_info=exc)
+        with suppress(OSError):
+            client.sendall(_REFUSED % (status, reason))
 
     def finish_request(self, conn: TConn, fs: Future[bool]) -> None:
         """After the answer: keeps the connection, or parts."""

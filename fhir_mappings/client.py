@@ -5,26 +5,26 @@ each query gets a Reply with what was read, and, where that is not all, a failur
 
 What bounds it: one pool of threads for each server, so that one that hangs takes none from the others; a size limit for
 each answer, before and after decompression; a page limit; and at the deadline the sockets of what is still under way
-are shut down, so that a server that drips a byte a second holds no thread.
+are shut down, so that a server that drips a byte a second holds no thread. A server that is down is left alone: see
+`circuit`.
 """
 
 import threading
 import time
-import zlib
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from decimal import Decimal
 from http.client import HTTPException
 from typing import Any
 
-import msgspec
 import requests
 import urllib3
 from msgspec import Struct
 
+from fhir_mappings.answers import FailedError, decoded, failure_of, page_of, pause_of, unzipped
+from fhir_mappings.circuit import Admission, Circuits
 from fhir_mappings.connections import EndableAdapter, Use
-from fhir_mappings.queries import Failure, Query, Reply, is_error
-from fhir_mappings.references import Json, child, children
+from fhir_mappings.queries import Failure, Query, Reply
+from fhir_mappings.references import Json
 from fhir_mappings.servers import Server, page_url
 
 
@@ -39,12 +39,6 @@ class Limits(Struct, frozen=True):
     connect_s: float = 2.0
 
 
-class _FailedError(Exception):
-    def __init__(self, kind: Failure) -> None:
-        super().__init__(kind.value)
-        self.kind = kind
-
-
 class _Budget:
     """The bytes that are left to a round."""
 
@@ -55,7 +49,7 @@ class _Budget:
         """Takes `size` away. Raises when there is not so much left."""
         self.left -= size  # two threads may race here: it bounds a flood and is no account
         if self.left < 0:
-            raise _FailedError(Failure.TOO_LARGE)
+            raise FailedError(Failure.TOO_LARGE)
 
 
 class _Read:
@@ -66,34 +60,44 @@ class _Read:
         self.resources: list[Json] = []
         self.failure: Failure | None = None
         self.more = False
+        self.is_late = False  # not back at the deadline
         self.broken = 0
+        self.is_unconnected = False  # not even a connection, or a gateway said so
         self.use = Use()
 
     def remaining(self) -> float:
         """Seconds left. Raises when there are none."""
         left = self.deadline - time.monotonic()
         if left <= 0.001:
-            raise _FailedError(Failure.TIMEOUT)
+            raise FailedError(Failure.TIMEOUT)
         return left
 
-    def reply(self, late: bool = False) -> Reply:
-        failure = Failure.TIMEOUT if late else self.failure
-        resources, more = list(self.resources), self.more or late
+    @property
+    def failed(self) -> Failure | None:
+        """Why it is not, or not wholly, read."""
+        return Failure.TIMEOUT if self.is_late else self.failure
+
+    def reply(self) -> Reply:
+        """What it has so far."""
+        failure = self.failed
+        resources, more = list(self.resources), self.more or self.is_late
         return Reply(resources, failure, more or (failure is not None and bool(resources)), self.broken)
 
 
-_STATUS = {401: Failure.UNAUTHORIZED, 403: Failure.FORBIDDEN, 404: Failure.NOT_FOUND, 410: Failure.NOT_FOUND}
-_STATUS |= {405: Failure.NOT_SUPPORTED, 501: Failure.NOT_SUPPORTED, 429: Failure.BUSY}
 _TRY_AGAIN = frozenset({429, 502, 503, 504})
-_PAUSE_S = 0.05  # before the one repetition, where the server names no time
-_decode = msgspec.json.Decoder(float_hook=Decimal).decode  # a measured value keeps its digits
+_GATEWAY = frozenset({502, 503, 504})  # what a gateway says for a server that it cannot reach
+# What a server does not say, or not to us: everything else is an answer.
+_NO_ANSWER = frozenset({Failure.TIMEOUT, Failure.UNREACHABLE, Failure.NOT_ASKED, Failure.FOREIGN_PAGE, Failure.FAULT})
 
 
 class FhirClient:
     """Reads FHIR servers. One for each process; its threads start with the first read."""
 
-    def __init__(self, limits: Limits | None = None, verify: bool | str = True) -> None:
+    def __init__(
+        self, limits: Limits | None = None, verify: bool | str = True, circuits: Circuits | None = None
+    ) -> None:
         self._limits = limits or Limits()
+        self._circuits = circuits or Circuits()
         self._verify = verify
         self._session = requests.Session()
         adapter = EndableAdapter(pool_connections=self._limits.servers, pool_maxsize=self._limits.threads_per_server)
@@ -106,17 +110,52 @@ class FhirClient:
         """One reply for each query, in order, by `deadline` (monotonic seconds) whatever the server does."""
         budget = _Budget(self._limits.round_bytes)
         reads = [_Read(server, query, deadline, budget) for query in queries]
-        pool = self._pool(server.base)
+        if not reads:
+            return []
+        began = time.monotonic()
+        match self._circuits.admit(server.base, server.registered, deadline):
+            case Admission.ALL:
+                self._round(server, reads, deadline)
+                self._weigh(reads, began)
+            case Admission.PROBE:
+                self._probe(server, reads, deadline)
+            case Admission.NONE:
+                _leave(reads)
+        return [read.reply() for read in reads]
+
+    def _probe(self, server: Server, reads: list[_Read], deadline: float) -> None:
+        """One read first, and the others only after an answer to it."""
+        began = time.monotonic()
+        first = next((read for read in reads if read.query.url(server.base) is not None), reads[0])
+        others = [read for read in reads if read is not first]
+        try:
+            self._round(server, [first], deadline)
+        finally:
+            self._weigh([first], began, probe=True)
+        if first.failed not in _NO_ANSWER and not first.is_unconnected:
+            self._round(server, others, deadline)
+        else:
+            _leave(others)
+
+    def _weigh(self, reads: list[_Read], began: float, probe: bool = False) -> None:
+        """Tells the circuit of a round that got no answer at all."""
+        server = reads[0].server
+        refused = any(read.is_unconnected for read in reads)
+        if probe or refused or any(read.failed is Failure.TIMEOUT for read in reads):
+            self._circuits.silent(server.base, began, refused, probe)
+
+    def _round(self, server: Server, reads: list[_Read], deadline: float) -> None:
+        """All of them at once, until the deadline."""
+        pool = self._pool(server.registered or server.base)
         futures: dict[Future[None], _Read] = {pool.submit(self._run, read): read for read in reads}
         done, late = wait(futures, timeout=max(0.0, deadline - time.monotonic()))
         for future in late:
             future.cancel()
             futures[future].use.end()
+            futures[future].is_late = True
         for future in done:
             if future.exception() is not None:  # nothing of it is shown: it may carry the request
                 futures[future].failure = Failure.FAULT
-        unfinished = {id(futures[future]) for future in late}
-        return [read.reply(late=id(read) in unfinished) for read in reads]
 
     def close(self) -> None:
         """Lets go of threads and connections."""
@@ -125,6 +164,7 @@ class FhirClient:
         self._session.close()
 
     def _pool(self, base: str) -> ThreadPoolExecutor:
+        # Of the registered base: a client may name any folder below it, and would else use up the others' pools.
         with self._lock:
             key = base if base in self._pools or len(self._pools) < self._limits.servers else ""
             if key not in self._pools:
@@ -135,27 +175,33 @@ class FhirClient:
         try:
             with read.use:
                 self._read_pages(read)
-        except _FailedError as failed:
+        except FailedError as failed:
             read.failure = failed.kind
+            if failed.kind not in _NO_ANSWER and not read.is_unconnected:
+                self._circuits.heard(read.server.base)
         except requests.Timeout:
             read.failure = Failure.TIMEOUT
         except (requests.RequestException, urllib3.exceptions.HTTPError, HTTPException, OSError):
-            read.failure = Failure.TIMEOUT if time.monotonic() >= read.deadline else Failure.UNREACHABLE
+            read.is_unconnected = time.monotonic() < read.deadline
+            read.failure = Failure.UNREACHABLE if read.is_unconnected else Failure.TIMEOUT
 
     def _read_pages(self, read: _Read) -> None:
         url = read.query.url(read.server.base)
         if url is None:
-            raise _FailedError(Failure.FOREIGN_PAGE if read.query.page else Failure.NOT_ASKED)
+            raise FailedError(Failure.FOREIGN_PAGE if read.query.page else Failure.NOT_ASKED)
         for page in range(self._limits.pages):
             if page and len(read.resources) >= read.query.most:
                 return
-            link = _take(read, self._get(read, url))
-            read.more = link is not None
-            if link is None:
+            found = page_of(read.query, self._get(read, url))
+            read.resources += found.resources
+            read.broken += found.broken
+            read.failure = Failure.OUTCOME if found.is_faulty else read.failure
+            read.more = found.following is not None
+            if not read.more:
                 return
-            following = page_url(read.server.base, url, link)
+            following = page_url(read.server.base, url, found.following)
             if following is None:
-                raise _FailedError(Failure.FOREIGN_PAGE)
+                raise FailedError(Failure.FOREIGN_PAGE)
             url = following
 
     def _get(self, read: _Read, url: str) -> Any:
@@ -172,15 +218,19 @@ class FhirClient:
                 continue
             try:
                 if response.status_code == 200:
-                    return _decoded(self._body(read, response))
-                failure = _failure_of(response.status_code)
-                pause = _pause(response) if again and response.status_code in _TRY_AGAIN else None
+                    body = self._body(read, response)
+                    self._circuits.heard(read.server.base)
+                    return decoded(body)
+                failure = failure_of(response.status_code)
+                read.is_unconnected = response.status_code in _GATEWAY
+                asked_to_wait = pause_of(response.headers.get("Retry-After", ""))
+                pause = asked_to_wait if again and response.status_code in _TRY_AGAIN else None
             finally:
                 response.close()
             if pause is None or pause >= read.remaining():
-                raise _FailedError(failure)
+                raise FailedError(failure)
             time.sleep(pause)
-        raise _FailedError(Failure.UNREACHABLE)
+        raise FailedError(Failure.UNREACHABLE)
 
     def _send(self, read: _Read, url: str) -> requests.Response:
         headers = {"Accept": "application/fhir+json", "Accept-Encoding": "gzip"}
@@ -198,13 +248,13 @@ class FhirClient:
         most = self._limits.answer_bytes
         announced = response.headers.get("Content-Length", "")
         if announced.isascii() and announced.isdigit() and int(announced[:18]) > most:
-            raise _FailedError(Failure.TOO_LARGE)
+            raise FailedError(Failure.TOO_LARGE)
         chunks, size = [], 0
         # read1 comes back with what one read of the socket gave: a body that drips is seen between the drops.
         while chunk := response.raw.read1(65_536, decode_content=False):
             size += len(chunk)
             if size > most:
-                raise _FailedError(Failure.TOO_LARGE)
+                raise FailedError(Failure.TOO_LARGE)
             read.budget.spend(len(chunk))
             chunks.append(chunk)
             read.remaining()
@@ -213,65 +263,12 @@ class FhirClient:
         if encoding in ("identity", ""):
             return body
         if encoding not in ("gzip", "x-gzip"):
-            raise _FailedError(Failure.NOT_FHIR)
-        opened = _unzipped(body, most)
+            raise FailedError(Failure.NOT_FHIR)
+        opened = unzipped(body, most)
         read.budget.spend(len(opened))
         return opened
 
 
-def _unzipped(body: bytes, most: int) -> bytes:
-    opened = zlib.decompressobj(wbits=31)
-    try:
-        found = opened.decompress(body, most + 1)
-    except zlib.error:
-        raise _FailedError(Failure.NOT_FHIR) from None
-    if len(found) > most:
-        raise _FailedError(Failure.TOO_LARGE)
-    return found
-
-
-def _decoded(body: bytes) -> Any:
-    try:
-        return _decode(body)
-    except (msgspec.DecodeError, RecursionError, ValueError, ArithmeticError):
-        raise _FailedError(Failure.NOT_FHIR) from None
-
-
-def _failure_of(status: int) -> Failure:
-    if status in _STATUS:
-        return _STATUS[status]
-    if 300 <= status < 400:
-        return Failure.REDIRECTED
-    return Failure.SERVER_ERROR if status >= 500 else Failure.REFUSED if status >= 400 else Failure.NOT_FHIR
-
-
-def _pause(response: requests.Response) -> float:
-    named = response.headers.get("Retry-After", "")
-    return float(named) if named.isascii() and named.isdigit() and len(named) < 6 else _PAUSE_S
-
-
-def _take(read: _Read, body: Any) -> object:
-    """Puts the page's resources into the read. Gives its next link, None on the last page."""
-    if not isinstance(body, dict):
-        raise _FailedError(Failure.NOT_FHIR)
-    kind, _, own_id = read.query.path.partition("/")
-    if body.get("resourceType") == "OperationOutcome":
-        raise _FailedError(Failure.OUTCOME)
-    if own_id:
-        if body.get("resourceType") != kind or body.get("id") != own_id:
-            raise _FailedError(Failure.NOT_FHIR)
-        read.resources.append(body)
-        return None
-    entries = body.get("entry", [])
-    if body.get("resourceType") != "Bundle" or not isinstance(entries, list):
-        raise _FailedError(Failure.NOT_FHIR)
-    for entry in entries:
-        resource = entry.get("resource") if isinstance(entry, dict) else None
-        if not isinstance(resource, dict):
-            read.broken += 1
-        elif resource.get("resourceType") == "OperationOutcome":
-            if is_error(resource):
-                read.failure = Failure.OUTCOME
-        elif child(entry, "search").get("mode") != "outcome":
-            read.resources.append(resource)
-    return next((link.get("url", "") for link in children(body, "link") if link.get("relation") == "next"), None)
+def _leave(reads: list[_Read]) -> None:
+    for read in reads:
+        read.failure = Failure.LEFT_ALONE

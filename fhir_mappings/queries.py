@@ -29,6 +29,7 @@ class Failure(StrEnum):
     TOO_LARGE = "too-large"
     FOREIGN_PAGE = "foreign-page"  # a next link that leads off the base
     NOT_ASKED = "not-asked"  # a query with an empty value, which servers read as no criterion at all
+    LEFT_ALONE = "left-alone"  # a server that is known to be down: see `circuit`
     FAULT = "fault"  # a fault of ours
 
 

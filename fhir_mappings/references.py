@@ -12,9 +12,12 @@ from fhir_mappings.fhir_dates import date_text
 Json = dict[str, Any]  # as parsed, never changed here
 NOTHING: Json = {}
 
-# FHIR R4 datatypes, id; the optional tail is a versioned reference (references.html#literal).
-_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
-_RELATIVE = re.compile(r"([A-Z][A-Za-z]{1,63}/[A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?")
+# FHIR R4 datatypes, id; the optional tail is a versioned reference (references.html#literal). "." and ".." fit the
+# pattern too, but in a URL they are no names (RFC 3986, 5.2.4).
+_ID = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9\-.]{1,64}")
+_RELATIVE = re.compile(
+    r"([A-Z][A-Za-z]{1,63}/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?"
+)
 # Controls, zero-width and direction marks: chart text must not be able to rearrange a card.
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 LABEL_LENGTH = 120

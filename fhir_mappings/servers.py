@@ -10,8 +10,9 @@ from msgspec import Struct
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[A-Za-z0-9.\-]+|\[[0-9A-Fa-f:.]+\]")
-# A path that any reader could take for another one: dot segments, escaped slashes or dots, backslashes, controls.
-_DOUBTFUL_PATH = re.compile(r"(?:^|/)\.{1,2}(?:/|$)|%2e|%2f|%5c|\\|//|[\x00-\x20\x7f]", re.IGNORECASE)
+# A path that any reader could take for another one: dot segments, escaped slashes, dots or escapes, backslashes,
+# controls, and parameters of a segment (some servers read `..;` as `..`).
+_DOUBTFUL_PATH = re.compile(r"(?:^|/)\.{1,2}(?:/|$)|%2e|%2f|%5c|%25|%3b|;|\\|//|[\x00-\x20\x7f]", re.IGNORECASE)
 
 
 class Server(Struct, frozen=True):
@@ -19,6 +20,7 @@ class Server(Struct, frozen=True):
 
     base: str  # as `base_of` gives it
     token: str | None = None
+    registered: str = ""  # the base it lies in, as the service's settings have it
 
     def __repr__(self) -> str:
         """The server without its token: a Server may end up in a log or a traceback."""
@@ -94,9 +96,14 @@ def base_of(url: object) -> str | None:
     return f"{scheme}://{host.lower()}{shown_port}{path}"
 
 
+def registered_base(base: str, allowed: tuple[str, ...]) -> str | None:
+    """The one of the allowed bases that `base` is or lies below, for they name folders, not prefixes; or None."""
+    return next((folder for folder in allowed if base == folder or base.startswith(folder + "/")), None)
+
+
 def may_be_called(base: str, allowed: tuple[str, ...]) -> bool:
-    """True when `base` is one of the allowed bases or lies in a folder below one: they name folders, not prefixes."""
-    return any(base == folder or base.startswith(folder + "/") for folder in allowed)
+    """True when `base` is one of the allowed bases or lies in a folder below one."""
+    return registered_base(base, allowed) is not None
 
 
 def page_url(base: str, asked: str, link: object) -> str | None:

@@ -60,7 +60,8 @@ def answered(call: Call, hook: Hook, service: Service, caller: Caller, moment: M
     products = [products_of(order.resource, sent.record, service) for order in orders]
     needs = needs_of(service.library.governing(frozenset[str]().union(*products), moment.today), asked)
     complete_record(sent, needs, asked, service.vocabulary, service.reader, server, moment.deadline)
-    asking = Asking(call, hook, caller, service, dialect, choices(call.configuration), moment.today)
+    home = server.base if server is not None else f"{caller.name} {call.fhir_server}".strip()
+    asking = Asking(call, hook, caller, service, dialect, choices(call.configuration), moment.today, home)
     judged = []
     for order, known in zip(orders, products, strict=True):
         day = day_of(order.resource, moment.today)

@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cds_service.policy.compiled import CompiledPolicy
-from cds_service.policy.determination import Determination, determine
+from cds_service.policy.determination import Determination
 from cds_service.policy.facts import Facts
 from cds_service.policy.reasons import Outcome, Status
 from fhir_mappings.chart import Chart
@@ -40,6 +40,9 @@ class Asking(Struct, frozen=True):
     dialect: Dialect
     choices: Choices
     today: date
+    # The FHIR server that order and patient live on. One that the caller may not have read is its own word alone, and
+    # stands under its name: else any client could name another's server and be told what was issued there.
+    home: str = ""
 
 
 class Judged(Struct, frozen=True):
@@ -69,7 +72,7 @@ def judge(asking: Asking, draft: DraftOrder, chart: Chart, covered: Standing) ->
     facts = _with_roster_lines(facts_for(policies[0], chart, service.vocabulary.labs), covered)
     # A draft may have no id yet: then its entry's fullUrl is the one name that the caller knows it by.
     facts = replace(facts, order=replace(facts.order, reference=draft.reference))
-    said = determine(policies[0], facts)
+    said = service.determine(policies[0], facts)
     assertion_id = _assertion_id(service, draft, covered.reference, said)
     beside = dependencies(asking.call, service.vocabulary, draft, frozenset(policies[0].tests))
     judged = Judged(draft, day, covered, label, chart, facts, said, assertion_id, dependencies=beside)
@@ -153,7 +156,7 @@ def entry_of(asking: Asking, judged: Judged) -> Entry | None:
         caller=asking.caller.name,
         dialect=asking.dialect,
         member=_member_key(asking, judged),
-        order=f"{asking.call.fhir_server} {judged.draft.reference}",
+        order=f"{asking.home} {judged.draft.reference}",
         coverage=judged.standing.reference or "",
         assertion_id=judged.assertion_id,
         said=said,
@@ -192,7 +195,7 @@ def _member_key(asking: Asking, judged: Judged) -> str:
         payers = [f"{system}|{value}" for payer in chart.coverage.payers for system, value in payer.identifiers]
         if known and payers:
             return f"payer {payers[0]} {known[0]}"
-    return f"patient {asking.call.fhir_server} {asking.call.patient_id}"
+    return f"patient {asking.home} {asking.call.patient_id}"
 
 
 class Written(Struct, frozen=True):

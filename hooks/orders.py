@@ -17,6 +17,7 @@ from hooks.refusals import Refusal
 from hooks.service import Moment, Service
 from hooks.wire import encode
 
+MOST_ORDERS = 500  # of one call; an order takes about 2 ms
 NOT_ORDERED = frozenset({"cancelled", "completed", "ended", "entered-in-error", "revoked", "stopped"})
 _OPEN = frozenset({"active", "draft", "on-hold"})
 _ORDERED = frozenset({"Medication", "MedicationRequest", "ServiceRequest"})
@@ -47,6 +48,7 @@ def orders_of(call: Call, service: Service, server: Server | None, moment: Momen
     """
     subjects = call.subjects
     found = list(subjects.answered)
+    _check_number(len(found) + len(subjects.named))
     unread: tuple[str, ...] = ()
     if subjects.named:
         named = _named(call, service, server, moment)
@@ -57,7 +59,14 @@ def orders_of(call: Call, service: Service, server: Server | None, moment: Momen
         found += [_as_draft(resource, call) for resource in read.values()]
     if subjects.open_orders:
         found += _open_orders(call, service, server, moment)
+        _check_number(len(found))
     return Orders(tuple(draft for draft in found if is_order(draft.resource)), unread)
+
+
+def _check_number(count: int) -> None:
+    """Raises Refusal where one call would keep others waiting, and its FHIR server busy, for long."""
+    if count > MOST_ORDERS:
+        raise Refusal(400, "too-costly", f"expected at most {MOST_ORDERS} orders in one call")
 
 
 def _named(call: Call, service: Service, server: Server | None, moment: Moment) -> dict[str, dict[str, Any]]:

@@ -6,6 +6,9 @@ from typing import Any
 
 from msgspec import Struct
 
+from cds_service.policy.compiled import CompiledPolicy
+from cds_service.policy.determination import Determination, determine
+from cds_service.policy.facts import Facts
 from cds_service.policy.library import Library
 from fhir_mappings.chart import Vocabulary
 from fhir_mappings.reads import Reader
@@ -49,6 +52,7 @@ class Service(Struct, frozen=True):
     book: Book | None  # where decisions are kept
     issues_numbers: bool
     log: Any
+    determine: Callable[[CompiledPolicy, Facts], Determination] = determine
     form_app: bool = False  # the documentation form can be launched as a SMART app
     # FHIR base and patient id → completed forms that this EHR did not take
     kept_forms: Callable[[str, str], Iterable[dict[str, Any]]] = lambda base, patient: ()

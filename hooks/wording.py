@@ -41,10 +41,15 @@ _INFORMATION = {
     Status.NOT_APPLICABLE: "Does not apply",
 }
 # What Markdown would read as markup within a line, and nothing else: a backslash is noise to who reads plain text.
-_MARKUP = re.compile(r"[\\`*\[]|(?<![^\W_])_|_(?![^\W_])|<(?=[A-Za-z/!?])|&(?=[A-Za-z#])|~(?=~)|\|")
-# A line that none of the others finds anything in, but for "www.": told in one pass.
-_HARMLESS = re.compile(r"(?:[^\\`*\[_<&~|@/]++|<(?![A-Za-z/!?])|(?<!:)/)*")
-_LINK = re.compile(r"(?i)(://|\bwww\.|@(?=\w))")  # GitHub's Markdown makes links of bare addresses
+_MARKUP = re.compile(r"[\\`*\[~|]|(?<![^\W_])_|_(?![^\W_])|<(?=[A-Za-z/!?])|&(?=[A-Za-z#])")
+# What would make a heading, a list, a quotation or a rule of a line that begins with it.
+_OPENING = re.compile(r"(\d{0,9})([#>+=-]|(?<=\d)[.)](?=\s|$))")
+# GitHub's Markdown makes links of bare addresses, other renderers of whatever looks like a host.
+_ADDRESS = re.compile(r"(?i)/(?=/)|@(?=\w)|(?<=\w)\.(?=[^\W\d_]{2})|\bwww(?=\.)|(?<=[a-z])(?=:[a-z])")
+# A line that none of the others finds anything in: told in one pass.
+_HARMLESS = re.compile(
+    r"(?![#>+=\d-])(?:[^\\`*\[_<&~|@/.:]++|<(?![A-Za-z/!?])|/(?!/)|[.:](?=\s|$)|:(?=\d)|(?<=\d)\.(?=\d))*"
+)
 _POWER = re.compile(r"\b10\*(\d{1,2})(?=/)")
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -73,10 +78,12 @@ PLAIN = Telling()
 def escaped(text: str) -> str:
     """`text` from a chart as one line of literal Markdown: no markup, no bare links, and `10*9/L` as 10⁹/L."""
     line = plain(text, LONGEST)
-    if _HARMLESS.fullmatch(line) and "www." not in line.lower():
+    if _HARMLESS.fullmatch(line):
         return line
     raised = _POWER.sub(lambda found: "10" + found[1].translate(_RAISED), line)
-    return _LINK.sub("\\1\u200b", _MARKUP.sub(r"\\\g<0>", raised))
+    parted = _ADDRESS.sub("\\g<0>\u200b", _MARKUP.sub(r"\\\g<0>", raised))
+    opening = _OPENING.match(parted)
+    return f"{opening[1]}\\{parted[opening.start(2) :]}" if opening else parted
 
 
 def summary(said: Determination, telling: Telling = PLAIN) -> str:

@@ -50,13 +50,18 @@ def app(settings: Settings) -> Flask:
 
 
 @pytest.fixture
-def client(app: Flask, today: date, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
-    """A client of the service, for which it is noon of `today`."""
+def at_noon(today: date, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For calls it is noon of `today`."""
 
     def now(tz: tzinfo | None = None) -> datetime:
         return datetime.combine(today, time(12), tz)
 
     monkeypatch.setattr("cds_service.routes.datetime", SimpleNamespace(now=now))
+
+
+@pytest.fixture
+def client(app: Flask, at_noon: None) -> FlaskClient:
+    """A client of the service, for which it is noon of `today`."""
     return app.test_client()
 
 

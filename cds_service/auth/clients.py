@@ -15,6 +15,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from cds_service.auth.keys import KeyRefusedError, KeySet, parse_keys
 from cds_service.auth.plain_json import NotPlainJsonError, parse_json
+from cds_service.rates import parse_rate
 from fhir_mappings.servers import base_of
 
 DIALECTS = ("2.2", "2.0.1", "plain")
@@ -33,6 +34,7 @@ class TrustedClient(Struct, frozen=True):
     keys: KeySet | str  # its keys, or the one URL (`jku`) where it publishes them
     fhir_servers: tuple[str, ...]  # as `base_of` gives them
     dialect: str | None  # None: the service's default
+    rate: str | None = None  # calls that were agreed on, like `600/minute`; None: the service's default
 
 
 class TrustedClients:
@@ -64,6 +66,7 @@ class _Registration(Struct, forbid_unknown_fields=True):
     jwks: dict[str, Any] | UnsetType = UNSET
     fhir_servers: list[str] | UnsetType = UNSET
     dialect: str | UnsetType = UNSET
+    rate: str | UnsetType = UNSET
 
 
 def read_trusted_clients(path: Path) -> TrustedClients:
@@ -106,7 +109,17 @@ def _client(given: _Registration, path: str) -> TrustedClient:
         raise ClientsFileError(f"{path}.dialect: expected one of {', '.join(DIALECTS)}")
     servers = () if given.fhir_servers is UNSET else tuple(given.fhir_servers)
     bases = tuple(_fhir_base(server, f"{path}.fhir_servers[{index}]") for index, server in enumerate(servers))
-    return TrustedClient(given.iss, _keys(given, path), bases, dialect)
+    return TrustedClient(given.iss, _keys(given, path), bases, dialect, _rate(given, path))
+
+
+def _rate(given: _Registration, path: str) -> str | None:
+    if isinstance(given.rate, UnsetType):
+        return None
+    try:
+        parse_rate(given.rate)
+    except ValueError:
+        raise ClientsFileError(f"{path}.rate: expected a rate like 600/minute") from None
+    return given.rate
 
 
 def _keys(given: _Registration, path: str) -> KeySet | str:
@@ -159,9 +172,9 @@ def _in_our_words(message: str) -> str:
     what, path = (told["what"], told["path"] or "$") if told else ("", "$")
     if unknown := _UNKNOWN.fullmatch(what):
         shown = unknown["name"] if re.fullmatch(r"[\w.-]{1,40}", unknown["name"], re.ASCII) else "a member"
-        return f"{path}: {shown} is not known; expected iss, jku or jwks, fhir_servers, dialect"
+        return f"{path}: {shown} is not known; expected iss, jku or jwks, fhir_servers, dialect, rate"
     if missing := _MISSING.fullmatch(what):
         return f"{path}.{missing['name']}: expected, found nothing"
     if kind := _TYPE.fullmatch(what):
         return f"{path}: expected {kind['expected']}, found {kind['found']}"
-    return f"{path}: expected an array of objects with iss, jku or jwks, fhir_servers, dialect"
+    return f"{path}: expected an array of objects with iss, jku or jwks, fhir_servers, dialect, rate"

@@ -33,6 +33,9 @@ _BEARER = re.compile(r"(?i:bearer) ++([A-Za-z0-9_-]++)\.([A-Za-z0-9_-]++)\.([A-Z
 _ALGORITHMS = {algorithm.value: algorithm for algorithm in Algorithm}
 
 
+Admit = Callable[[TrustedClient], None]
+
+
 class Reason(Enum):
     """Why a call was refused: for metrics and logs alone, never for the caller."""
 
@@ -75,6 +78,7 @@ class Caller(Struct, frozen=True):
     iss: str
     dialect: str | None  # None: the service's default
     fhir_servers: tuple[str, ...]  # as `base_of` gives them: the ones that may be read for it
+    rate: str | None = None  # calls that were agreed on; None: the service's default
 
 
 class _Token(Struct, frozen=True):
@@ -99,14 +103,18 @@ class Authenticator:
         """`published` has the keys of every registered `jku`; `clock` gives epoch seconds."""
         self._clients, self._published, self._seen, self._clock = clients, published, seen, clock
 
-    def authenticate(self, authorization_header: str | None, url: str) -> Caller:
-        """The client that calls this URL (public base and path, to the letter). Raises UnauthorizedError."""
+    def authenticate(self, authorization_header: str | None, url: str, admit: Admit = lambda client: None) -> Caller:
+        """The client that calls this URL (public base and path, to the letter). Raises UnauthorizedError.
+
+        `admit` is asked when the token is known to be good, and before its use is noted: what it refuses by raising
+        takes no room among the used tokens.
+        """
         token = _parse_token(authorization_header)
         client = self._signer(token)
-        self._check_claims(token.claims, client.iss, url)
+        self._use(token.claims, client, url, admit)
         return _caller(client)
 
-    def assertion(self, assertion: str, url: str) -> Caller:
+    def assertion(self, assertion: str, url: str, admit: Admit = lambda client: None) -> Caller:
         """The client that asks for an access token at this URL (SMART "Client Authentication: Asymmetric").
 
         `sub` names it as `iss` does, and `iat` may be left out. Raises UnauthorizedError.
@@ -115,7 +123,7 @@ class Authenticator:
         client = self._signer(token)
         if token.claims.get("sub") != client.iss:
             raise UnauthorizedError(Reason.ISSUER)
-        self._check_claims({"iat": int(self._clock()), **token.claims}, client.iss, url)
+        self._use({"iat": int(self._clock()), **token.claims}, client, url, admit)
         return _caller(client)
 
     def registered(self, iss: str) -> Caller | None:
@@ -153,7 +161,8 @@ class Authenticator:
             raise UnauthorizedError(Reason.KEY)
         return key
 
-    def _check_claims(self, claims: Mapping[str, Any], iss: str, url: str) -> None:
+    def _check_claims(self, claims: Mapping[str, Any], url: str) -> tuple[str, int]:
+        """The token's `jti`, and until when it must be remembered."""
         audience = claims.get("aud")
         named = audience if isinstance(audience, list) else [audience]
         if url not in named or not all(isinstance(one, str) for one in named):
@@ -170,9 +179,13 @@ class Authenticator:
         jti = claims.get("jti")
         if not isinstance(jti, str) or not 0 < len(jti) <= LONGEST_JTI:
             raise UnauthorizedError(Reason.TOKEN_ID)
+        return jti, int(expires) + SKEW_S + 1  # a second more than it can be used: `expires` may have a fraction
+
+    def _use(self, claims: Mapping[str, Any], client: TrustedClient, url: str, admit: Admit) -> None:
+        jti, until = self._check_claims(claims, url)
+        admit(client)
         try:
-            # A second more than it can be used: `expires` may have a fraction.
-            first = self._seen.first_use(iss, jti, int(expires) + SKEW_S + 1)
+            first = self._seen.first_use(client.iss, jti, until)
         except ReplayStoreError:
             raise UnauthorizedError(Reason.STORE) from None
         if not first:
@@ -180,7 +193,7 @@ class Authenticator:
 
 
 def _caller(client: TrustedClient) -> Caller:
-    return Caller(client.iss, client.dialect, client.fhir_servers)
+    return Caller(client.iss, client.dialect, client.fhir_servers, client.rate)
 
 
 def _parse_token(authorization_header: str | None) -> _Token:

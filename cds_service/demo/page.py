@@ -11,12 +11,7 @@ from cds_service.demo.directory import PRESCRIBER
 from cds_service.demo.outcomes import Resource
 from cds_service.demo.store import Store, encode_json
 from cds_service.demo.stories import Story, load
-
-# Everything on the page comes from this service; nothing in it is inline.
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
+from cds_service.page_headers import WITH_SCRIPT
 
 
 def demo_blueprint(store: Store, stories_factory: Callable[[], tuple[Story, ...]]) -> Blueprint:
@@ -52,9 +47,7 @@ def demo_blueprint(store: Store, stories_factory: Callable[[], tuple[Story, ...]
 
     @blueprint.after_request
     def guarded(response: Response) -> Response:
-        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "no-referrer"
+        response.headers["Content-Security-Policy"] = WITH_SCRIPT
         response.headers["Cache-Control"] = "no-cache"
         return response
 

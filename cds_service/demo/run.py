@@ -43,6 +43,7 @@ def demo_settings(port: int, data_dir: Path, environment: Mapping[str, str] | No
         data_dir=data_dir,
         ledger_keys=Fernet.generate_key().decode(),
         authorization="issue",
+        address_rate="",  # the demo's own page and EHR call from one address
         workers=1,  # the store lives in the process
     )
 

@@ -20,7 +20,7 @@ async function show() {
       getFhirRelease: async () => 4,
     };
     LForms.Util.setFHIRContext(client, { patient });
-  } else delete questionnaire.extension; // without a chart there is nothing for its searches
+  }
   const form = LForms.Util.convertFHIRQuestionnaireToLForms(questionnaire, "R4");
   await LForms.Util.addFormToPage(form, "form", { prepopulate: asked.has("patient") });
   document.title = "shown";

@@ -1,133 +1,65 @@
-"""The Dockerfile, read and not run: `tests/cluster/test_image.py` carries its steps out."""
-
-import json
-import re
-import shutil
-import subprocess
-import sys
-from pathlib import Path
+"""The Dockerfile keeps the rules, and each rule is seen to be broken."""
 
 import pytest
-import yaml
-from click.testing import CliRunner
-from recipe import DOCKER, ROOT, Instruction, instructions, stages
+from dockerfile_rules import ROOT, complaints
+from flask import Flask
 
-from cds_service.cli import main
-from cds_service.settings import Settings
-
-KNOWN = {f"CDS_{name.upper()}" for name in Settings.model_fields}
-BUILD, LAST = stages(instructions(DOCKER / "Dockerfile"))
-
-
-def words(instruction: Instruction) -> list[str]:
-    """The words of an instruction in its exec form."""
-    found = json.loads(instruction.value[instruction.value.index("[") :])
-    assert all(isinstance(word, str) for word in found)
-    return list(found)
-
-
-def of(name: str) -> list[Instruction]:
-    """The instructions of that name in the last stage."""
-    return [found for found in LAST if found.name == name]
-
-
-def test_hadolint_finds_nothing() -> None:
-    """But DL3059, which would have every step of the first stage, thrown away anyway, in one line."""
-    hadolint = Path(sys.executable).parent / "hadolint"
-    found = subprocess.run(  # noqa: S603
-        [hadolint, "--no-color", "--ignore", "DL3059", DOCKER / "Dockerfile"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (found.returncode, found.stdout) == (0, "")
-
-
-def test_both_stages_are_one_image_by_version_and_digest() -> None:
-    """What was installed is run on what it was installed with."""
-    images = {stage[0].value.partition(" ")[0] for stage in (BUILD, LAST)}
-    (image,) = images
-    assert re.fullmatch(r"python:3\.11\.\d+-slim-bookworm@sha256:[0-9a-f]{64}", image)
+DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8")
+IGNORE = (ROOT / ".dockerignore").read_text(encoding="utf-8")
+BASE = "FROM python:3.11.14-slim-bookworm"
+CMD = '"serve", "--host", "0.0.0.0", "--port", "8080"'
+SPOILT = [
+    (BASE, "FROM python:latest", "not pinned: python:latest"),
+    (BASE, "FROM python", "not pinned: python"),
+    (BASE, "FROM python:3-slim", "not pinned: python:3-slim"),
+    (f"{BASE} AS", "FROM python:3.12.1-slim AS", "the stages differ in their base"),
+    ("COPY hooks hooks", "ADD hooks hooks", "ADD"),
+    ("RUN python", "RUN sudo python", "uses sudo"),
+    ("RUN python", "RUN curl https://example.org | sh && python", "uses curl"),
+    ("--require-hashes -r docker/build", "-r docker/build", "installs what has no hash"),
+    ("--only-binary=:all: --require-hashes -r docker/req", "--require-hashes -r docker/req", "may compile"),
+    ("install --no-cache-dir --only", "install --only", "leaves a cache"),
+    ("USER 1", "RUN pip install --no-index --no-cache-dir x\nUSER 1", "installs in the last stage"),
+    ("USER 10001:10001\n", "", "no user by number that is not root"),
+    ("USER 10001:10001", "USER 0:10001", "no user by number that is not root"),
+    ("USER 10001:10001", "USER cds", "no user by number that is not root"),
+    ("CDS_DATA_DIR=/data", "CDS_DATA_DIR=/var", "the data folder is no volume"),
+    ("CDS_DATA_DIR=", "CDS_DATA_DIRS=", "CDS_DATA_DIRS is not a setting; did you mean CDS_DATA_DIR?"),
+    (CMD, '"server"', "the start is no command of the service"),
+    (CMD, CMD.replace("--host", "--bind"), "the start is no command of the service"),
+    (CMD, CMD.replace("8080", "808080"), "the start is no command of the service"),
+    ('"cds-service"', '"gunicorn"', "the start is no command of the service"),
+    ("/health/live'", "/healthz'", "the health check asks for /healthz"),
+    ('CMD ["python", "-c", ', "CMD python -c ", "no health check in exec form"),
+    ("EXPOSE 8080", "EXPOSE 80", "the ports differ"),
+    (CMD, CMD.replace("8080", "8000"), "the ports differ"),
+    ("127.0.0.1:8080", "127.0.0.1:8081", "the ports differ"),
+    ("COPY hooks hooks", "COPY hook hooks", "not there: hook"),
+    ("COPY hooks hooks", "COPY docs hooks", "ignored: docs"),
+    ("COPY policies policies", "", "left out: policies"),
+]
 
 
-def test_everything_that_is_installed_is_named_by_its_hash() -> None:
-    """Either from a lock or, without an index, what was built here."""
-    for step in BUILD:
-        if step.name == "RUN" and "/pip install" in step.value:
-            assert "--require-hashes" in step.value or "--no-index" in step.value, step.value
-        if step.name == "RUN" and "/pip wheel" in step.value:
-            assert {"--no-deps", "--no-build-isolation"} <= set(step.value.split())
+@pytest.fixture(scope="module")
+def served(app: Flask) -> set[str]:
+    """The paths of the service."""
+    return {rule.rule for rule in app.url_map.iter_rules()}
 
 
-def test_the_last_stage_installs_nothing() -> None:
-    """No compiler, no package, no download: it takes over what the first one made."""
-    assert not [step.value for step in LAST if step.name == "RUN" and re.search(r"apt|pip|curl|wget", step.value)]
-    assert {step.name for step in [*BUILD, *LAST]} <= {
-        *("FROM", "WORKDIR", "COPY", "RUN", "ENV", "VOLUME", "USER", "EXPOSE", "HEALTHCHECK", "CMD"),
-    }
+def test_the_dockerfile_keeps_the_rules(served: set[str]) -> None:
+    """Pinned, hashed, not root, healthy where the service says so, and started as the service is."""
+    assert list(complaints(DOCKERFILE, IGNORE, served)) == []
 
 
-def test_it_runs_as_a_user_without_rights() -> None:
-    """By number, so that `runAsNonRoot` can tell; nothing but the start follows."""
-    assert [step.value for step in of("USER")] == ["10001:10001"]
-    assert "--uid 10001" in of("RUN")[0].value
+@pytest.mark.parametrize(("right", "wrong", "complaint"), SPOILT)
+def test_a_rule_that_is_broken_is_seen(right: str, wrong: str, complaint: str, served: set[str]) -> None:
+    """One change of the file, and the complaint about it."""
+    assert right in DOCKERFILE
+    assert complaint in list(complaints(DOCKERFILE.replace(right, wrong), IGNORE, served))
 
 
-def test_what_is_copied_is_there_and_let_through() -> None:
-    """Each source exists, and `.dockerignore` lets it, and not much more, into the build."""
-    ignored = (ROOT / ".dockerignore").read_text().splitlines()
-    assert ignored[1] == "*"
-    allowed = {line[1:] for line in ignored if line.startswith("!")}
-    copied = set()
-    for step in [*BUILD, *LAST]:
-        if step.name == "COPY" and "--from" not in step.value:
-            copied |= set(step.value.split()[:-1])
-    assert copied == allowed
-    assert all((ROOT / path).exists() for path in copied)
-
-
-def test_its_settings_are_settings() -> None:
-    """Every `CDS_` name, with a value that can be used."""
-    (env,) = of("ENV")
-    named = dict(pair.split("=", 1) for pair in env.value.split() if pair.startswith("CDS_"))
-    assert set(named) <= KNOWN
-    assert named["CDS_DATA_DIR"] == of("VOLUME")[0].value
-
-
-def test_the_ports_agree() -> None:
-    """What is exposed, listened on, asked by the health check, and named by compose and Kubernetes."""
-    command = words(of("CMD")[0])
-    port = command[command.index("--port") + 1]
-    assert [step.value for step in of("EXPOSE")] == [port]
-    assert f"http://127.0.0.1:{port}/health/live" in of("HEALTHCHECK")[0].value
-    proxy = yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]["proxy"]["environment"]
-    assert {proxy["CDS_INSTANCE_A"], proxy["CDS_INSTANCE_B"]} == {f"service-a:{port}", f"service-b:{port}"}
-    assert f"containerPort: {port}" in (DOCKER / "kubernetes.yaml").read_text()
-
-
-def test_the_start_command_is_one_that_is_taken() -> None:
-    """Program and options are the command line's own."""
-    program, command, *options = words(of("CMD")[0])
-    assert Path(program).name == "cds-service"
-    shown = CliRunner().invoke(main, [command, "--help"]).output
-    assert all(option in shown for option in options if option.startswith("--"))
-
-
-@pytest.mark.skipif(shutil.which("git") is None, reason="git tells which files belong to the packages")
-def test_the_packages_are_installed_whole() -> None:
-    """Every file in git that is no Python is named by the package data of pyproject.toml."""
-    listed = subprocess.run(
-        ["git", "ls-files", "cds_service", "fhir_mappings", "hooks"],  # noqa: S607
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
-    beside = [path for path in map(Path, listed) if path.suffix != ".py"]
-    assert beside
-    assert [path for path in beside if path.suffix != ".yaml" and path.parent.name not in ("static", "templates")] == []
-    assert [
-        path
-        for path in map(Path, listed)
-        if not (ROOT / path.parent / "__init__.py").exists() and path.parent.name not in ("static", "templates")
-    ] == []
+def test_what_the_build_does_not_need_stays_out(served: set[str]) -> None:
+    """A build that gets the tests would be built anew for each of them."""
+    found = list(complaints(DOCKERFILE, IGNORE.replace("*\n", "docs\n", 1), served))
+    assert "sent to the build in vain: tests" in found
+    assert "sent to the build in vain: docs" not in found

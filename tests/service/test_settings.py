@@ -54,6 +54,10 @@ MALFORMED = [
     ("CDS_SMART_AUTH_SERVERS", "sign-in.example"),
     ("CDS_MAX_BODY_BYTES", "0"),
     ("CDS_MAX_BODY_BYTES", "16MB"),
+    ("CDS_CLIENT_RATE", "often"),
+    ("CDS_ADDRESS_RATE", "0/minute"),
+    ("CDS_PROXIES", "-1"),
+    ("CDS_TRACES", "perhaps"),
     ("CDS_WORKERS", "0"),
     ("CDS_WORKERS", "many"),
     ("CDS_THREADS", "100000"),
@@ -145,6 +149,7 @@ class Serve:
         for name in [name for name in os.environ if name.startswith("CDS_")]:
             monkeypatch.delenv(name)
         monkeypatch.setenv("CDS_DATA_DIR", str(tmp_path / "data"))
+        monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")  # the command sets it: taken back after the test
 
     def __call__(self, *arguments: str, **environment: str) -> Result:
         return CliRunner(env=environment).invoke(main, ["serve", *arguments])
