@@ -148,11 +148,22 @@ def outcome(answer: Answer) -> tuple[str, str]:
     return found["outcome"], answer.number
 
 
+def anew(base: str) -> str:
+    """A folder of that FHIR server that nobody has asked before, so that the service knows nothing of it yet."""
+    return f"{base}/{uuid.uuid4().hex}"
+
+
 def p99(answers: Sequence[Answer]) -> float:
     """Seconds within which 99 of a hundred were answered."""
     assert len(answers) > 30, f"too few to tell: {len(answers)}"
     assert {answer.status for answer in answers} == {200}
     return statistics.quantiles([answer.seconds for answer in answers], n=100)[98]
+
+
+def p50(answers: Sequence[Answer]) -> float:
+    """Seconds within which half were answered."""
+    assert {answer.status for answer in answers} == {200}
+    return statistics.median(answer.seconds for answer in answers)
 
 
 def sequence(ehr: Ehr, port: int, until: Callable[[int], bool], tls: bool = True) -> list[Answer]:

@@ -8,8 +8,8 @@ from contextlib import contextmanager, suppress
 from functools import partial
 
 import pytest
-from callers import LATEST_S, Answer, Ehr, at_once, p99, sequence
-from parts import Cluster
+from callers import LATEST_S, Answer, Ehr, anew, at_once, p50, p99, sequence
+from parts import DEADLINE_S, Cluster
 from signing import HOOK
 
 SLOW = 50
@@ -80,24 +80,32 @@ def test_a_slow_request_is_answered_in_the_end(cluster: Cluster, ehr: Ehr) -> No
 def test_a_frozen_fhir_server_delays_its_own_callers_to_the_deadline_and_no_others(
     cluster: Cluster, ehr: Ehr, frozen_fhir: str, where: str
 ) -> None:
-    """Forty callers at once are each answered within the deadline, and p99 of others is at most twice."""
+    """Forty callers at once are each answered within the deadline; others are answered meanwhile as if they were alone.
+
+    Their p50 is at most twice what it was. What forty calls at once cost in processor time some of the others do feel,
+    but none waits for that server.
+    """
     port = cluster.proxy.port if where == "proxy" else cluster.proxy.doors[0]
-    ratios = []
+    ratios, longest = [], []
     for _ in range(ROUNDS):
-        alone = p99(sequence(ehr, port, lambda count: count >= CALLS))
-        lines = [ehr.line(port) for _ in range(CALLERS)]
+        alone = p50(sequence(ehr, port, lambda count: count >= CALLS))
+        lines, base = [ehr.line(port) for _ in range(CALLERS)], anew(frozen_fhir)
         over = threading.Event()
-        prepared = [(line, ehr.call(fhir_server=frozen_fhir), ehr.token()) for line in lines]
+        prepared = [(line, ehr.call(fhir_server=base), ehr.token()) for line in lines]
         tasks = [partial(ehr.post, *one) for one in prepared]
         with ThreadPoolExecutor(1) as pool:
             others = pool.submit(sequence, ehr, port, lambda count, over=over: over.is_set())
             answers: list[Answer] = at_once(tasks)
             over.set()
-            ratios.append(p99(others.result()) / max(alone, LEAST_S))
+            meanwhile = others.result()
         for line in lines:
             line.close()
         assert {answer.status for answer in answers} == {200}
+        assert min(answer.seconds for answer in answers) > DEADLINE_S / 2, "they waited for the server"
         assert max(answer.seconds for answer in answers) < LATEST_S
-        if ratios[-1] <= 2:
+        ratios.append(p50(meanwhile) / max(alone, LEAST_S))
+        longest.append(max(answer.seconds for answer in meanwhile))
+        if ratios[-1] <= 2 and longest[-1] < DEADLINE_S / 4:
             break
     assert min(ratios) <= 2, ratios
+    assert min(longest) < DEADLINE_S / 4, longest

@@ -4,7 +4,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from callers import LATEST_S, Ehr
+from callers import LATEST_S, Ehr, anew
 from load import Load
 from parts import Cluster, eventually
 
@@ -17,10 +17,10 @@ def test_what_is_under_way_is_completed_and_the_port_is_free_at_once(
     """Calls that wait for a FHIR server are answered after SIGTERM; it ends within 15 s, and can be started at once."""
     instance, door = cluster.instances[0], cluster.proxy.doors[0]
     lines = [ehr.line(door) for _ in range(CALLS)]
-    sent = threading.Barrier(CALLS + 1)
+    sent, base = threading.Barrier(CALLS + 1), anew(frozen_fhir)
 
     def call(place: int) -> int:
-        body, token = ehr.call(fhir_server=frozen_fhir), ehr.token()
+        body, token = ehr.call(fhir_server=base), ehr.token()
         sent.wait(10)
         answer = ehr.post(lines[place], body, token)
         assert answer.seconds < LATEST_S + 0.2
