@@ -60,7 +60,7 @@ LOCK := .venv-tools/bin/uv pip compile --quiet --upgrade --universal --python-ve
 	--custom-compile-command 'make lock'
 BUILD_REQUIRES := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")
 lock: .venv-tools/ready
-	$(LOCK) --extra postgres --extra redis --output-file docker/requirements.lock pyproject.toml
+	$(LOCK) --extra postgres --extra redis --extra traces --output-file docker/requirements.lock pyproject.toml
 	$(PYTHON) -c '$(BUILD_REQUIRES)' | $(LOCK) --output-file docker/build.lock -
 
 lint-docker: .venv-tools/ready
