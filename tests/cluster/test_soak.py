@@ -18,7 +18,7 @@ from hooks.wire import encode
 WARM_UP = 1_000  # fills the tables, pools and caches that stay
 CALLS = 3_000
 CALLERS = 8
-MOST_KB = 6 * 1024  # by which a worker may grow; 2 KB of each call that stay are seen
+MOST_KB = 10 * 1024  # by which a worker may grow; 4 KB of each of its calls that stay are seen
 MOST_MORE = 6  # descriptors and connections: what the pools have more or less
 CARD = {"card": str(uuid.uuid4()), "outcome": "accepted", "outcomeTimestamp": "2026-11-24T10:00:00Z"}
 FEEDBACK = encode({"feedback": [{**CARD, "acceptedSuggestions": []}]})
