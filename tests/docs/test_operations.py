@@ -32,6 +32,8 @@ def test_every_metric_that_it_names_is_counted(monkeypatch: pytest.MonkeyPatch) 
     metrics.unread("order-sign", 1)
     metrics.refused("expired")
     metrics.unrecorded(1)
+    metrics.throttled("client")
+    metrics.circuit("https://ehr.example", True)
     text = metrics.text().decode()
     named = set(re.findall(r"`(cds_[a-z_]+)`", DOCUMENT))
     assert named
