@@ -241,6 +241,7 @@ def test_the_form_works_without_javascript(new_page: Callable[..., Page], ehr: O
 def test_nothing_is_wider_than_the_screen(new_page: Callable[..., Page], ehr: OtherEhr, width: int) -> None:
     """From a desk to a phone; 640 pixels is also 1280 at 200 %, and 320 is 1280 at 400 % (WCAG 1.4.10)."""
     page = launch(new_page(width, 700), ehr)
+    page.wait_for_load_state("networkidle")  # style sheets and all
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 

@@ -27,6 +27,7 @@ PAGE = (
     '<!doctype html><html lang="en"><title>Form</title><link rel="stylesheet" href="/lforms/webcomponent/styles.css">'
     '<main><h1>Form</h1><div id="form"></div></main>' + "".join(f'<script src="{path}"></script>' for path in PATHS)
 )
+OPEN = "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'"
 FIRST_INPUT = """
 new MutationObserver((_, seeing) => {
   const one = document.querySelector("main input:not([type=hidden]), main textarea");
@@ -54,7 +55,8 @@ def beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     @app.get("/lhc_forms")
     def page() -> Response:
-        return Response(PAGE, mimetype="text/html")
+        # LHC-Forms is another's page, with what it needs: the service's own pages allow no script.
+        return Response(PAGE, mimetype="text/html", headers={"Content-Security-Policy": OPEN})
 
     served.app = app
     with served.running():
