@@ -17,6 +17,7 @@ from cds_service import openapi
 from cds_service.assertions import known_by
 from cds_service.auth.access_tokens import AccessTokens
 from cds_service.callers import RegisteredCallers, callers_of
+from cds_service.dtr.forms import Forms
 from cds_service.fhir_callers import fhir_callers, token_endpoint
 from cds_service.fhir_endpoint import fhir_endpoint
 from cds_service.ledger.ledger import Ledger
@@ -102,10 +103,11 @@ def create_app(settings: Settings, knowledge: Knowledge | None = None) -> Flask:
     app.register_blueprint(operations_blueprint(callers, metrics, ledger, interface))
     app.register_blueprint(pages_blueprint(service))
     tokens = AccessTokens(f"{settings.public_url}/fhir", lambda: ledger.shared_key("access tokens"))
-    app.register_blueprint(fhir_endpoint(service, settings, fhir_callers(callers, tokens), known_by(ledger)))
+    forms = Forms(service.library, service.vocabulary.labs, service.links.public_url)
+    app.register_blueprint(fhir_endpoint(service, forms, settings, fhir_callers(callers, tokens), known_by(ledger)))
     if isinstance(callers, RegisteredCallers):
         app.register_blueprint(token_endpoint(callers, tokens, settings.public_url))
-    app.register_blueprint(smart_blueprint(desk_of(service, settings, kept), settings))
+    app.register_blueprint(smart_blueprint(desk_of(service, forms, settings, kept), settings))
     allow_origins(app, settings.cors_origins)
     return app
 

@@ -33,12 +33,15 @@ _PARAMETERS = frozenset({"_id", "url", "version", "status", "_format", "_count",
 
 
 def fhir_endpoint(
-    service: Service, settings: Settings, callers: Callers, lookup: Lookup = lambda context, caller: None
+    service: Service,
+    forms: Forms,
+    settings: Settings,
+    callers: Callers,
+    lookup: Lookup = lambda context, caller: None,
 ) -> Blueprint:
     """`/fhir` and below."""
     routes = Blueprint("fhir", __name__, url_prefix="/fhir")
     public_url = service.links.public_url
-    forms = Forms(service.library, service.vocabulary.labs, public_url)
     built = datetime.now(UTC).replace(microsecond=0)
     packaging = Packaging(forms, service.vocabulary.codes, built)
     stated = capability_statement(public_url, version("drug-coverage-cds"), built, settings.auth == "required")

@@ -32,7 +32,7 @@ _STATE = re.compile(r"[A-Za-z0-9_\-]{20,100}")
 _READING_S = 8.0
 
 
-def desk_of(service: Service, settings: Settings, kept: KeptForms) -> Desk:
+def desk_of(service: Service, forms: Forms, settings: Settings, kept: KeptForms) -> Desk:
     """What the pages are served with, by the settings. Raises ClientsFileError."""
     public_url = service.links.public_url
     servers: Iterable[str] = settings.fhir_servers
@@ -43,7 +43,6 @@ def desk_of(service: Service, settings: Settings, kept: KeptForms) -> Desk:
     redis, data_dir = settings.redis_url, settings.data_dir
     seen: SeenTokens = SeenTokensRedis(redis) if redis else SeenTokensFile(data_dir / "used-tokens.sqlite3")
     keys = settings.ledger_keys.get_secret_value()
-    forms = Forms(service.library, service.vocabulary.labs, public_url)
     sealing = sealer(data_dir, keys)
     return Desk(service, forms, app, EhrClient(), sealing, seen, kept, max(_READING_S, settings.deadline_s))
 

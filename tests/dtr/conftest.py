@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from signing import TODAY
 
 from cds_service.callers import OpenCallers
+from cds_service.dtr.forms import Forms
 from cds_service.dtr.package import Known
 from cds_service.fhir_endpoint import fhir_endpoint
 from cds_service.settings import Settings
@@ -47,6 +48,7 @@ def endpoint(service: Service, settings: Settings) -> Endpoint:
         app.register_blueprint(
             fhir_endpoint(
                 replace(service, default_dialect=dialect, log=log or service.log),
+                Forms(service.library, service.vocabulary.labs, service.links.public_url),
                 settings,
                 callers or OpenCallers(()),
                 lambda context, caller: known if context == CONTEXT else None,
