@@ -1,5 +1,6 @@
 """What a client was told under an assertion id."""
 
+import sqlite3
 from collections.abc import Iterator
 
 import pytest
@@ -69,3 +70,14 @@ def test_a_ledger_that_is_away_says_so(ledger: Ledger) -> None:
     keep(ledger, entry("1"))
     with pytest.raises(LedgerAwayError):
         Reader(ledger.database, None, lambda: False).answered("ca-1", CALLER)
+
+
+def test_a_lookup_waits_for_no_writer(sqlite_url: str) -> None:
+    """Whoever holds SQLite's write lock holds up no reader."""
+    with opened(sqlite_url) as ledger:
+        keep(ledger, entry("1"))
+        held = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
+        held.execute("BEGIN IMMEDIATE")
+        assert ledger.reader.answered("ca-1", CALLER) is not None
+        held.execute("COMMIT")
+        held.close()
