@@ -8,9 +8,11 @@ from datetime import date
 from typing import NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cds_service.policy.dates import day_span
 from cds_service.policy.facts import NO_NAMES, Facts, Result
+from cds_service.policy.reasons import Reason
 from fhir_mappings.bills import read_bills
 from fhir_mappings.codes import CodeIndex
 from fhir_mappings.condition import read_conditions, read_reasons
@@ -183,9 +185,20 @@ def _results(record: Record, needs: Needs, labs: LabTable) -> dict[str, tuple[Re
         for result in read_report(resource, labs):
             if result.test in found:
                 found[result.test].append(result)
+    for resource in record.ownerless:
+        read = {"Observation": read_observation, "DiagnosticReport": read_report}.get(word(resource, "resourceType"))
+        for result in read(resource, labs) if read is not None else ():
+            if result.test in found:
+                found[result.test].append(_of_nobody(result, labs))
     for results in found.values():
         results.sort(key=_age, reverse=True)
     return {test: tuple(results) for test, results in found.items()}
+
+
+def _of_nobody(result: Result, labs: LabTable) -> Result:
+    """The result without what it says, which may be of somebody else."""
+    display = f"{labs.test(result.test).title}: a result that does not say whose it is"
+    return replace(result, display=display, value=None, word=None, problem=Reason.INCONCLUSIVE, flags=NO_NAMES)
 
 
 def _age(result: Result) -> tuple[date, str]:

@@ -1,7 +1,7 @@
 """What one call knows of one patient: every resource that was sent or read, filtered again and found by reference.
 
 Here, and only here, it is decided that a resource is this patient's. Another patient's resource is not kept at all; one
-that does not say whose it is counts as broken, since it may hide a fact.
+that does not say whose it is counts as broken, since it may hide a fact: of a result it is known that there is one.
 """
 
 from collections.abc import Iterable
@@ -34,6 +34,7 @@ class Record:
         self.resources: dict[str, list[Json]] = {}
         self.unread: set[str] = set()  # sources, as in Facts.unread
         self.broken: dict[str, list[str]] = {}  # by source: references of what could not be read
+        self.ownerless: list[Json] = []  # that do not say whose they are, as they came
         self.failures: dict[str, Failure] = {}  # what was asked → why it is not there
         self._aliases = dict(prefetched.aliases)
         self._by_reference: dict[str, Json] = {}
@@ -106,6 +107,7 @@ class Record:
             literal = subject.get("reference") if isinstance(subject, dict) else None
             if not isinstance(literal, str):
                 self.mark_broken(_source(row), resource)
+                self.ownerless.append(resource)
                 return
             if literal not in self._patients and self.name(literal) != self.patient:
                 return

@@ -194,7 +194,7 @@ def _member_key(asking: Asking, judged: Judged) -> str:
         known = (*numbers.of_coverage, *numbers.of_patient)
         payers = [f"{system}|{value}" for payer in chart.coverage.payers for system, value in payer.identifiers]
         if known and payers:
-            return f"payer {payers[0]} {known[0]}"
+            return f"payer {min(payers)} {known[0]}"  # the order of identifiers says nothing
     return f"patient {asking.home} {asking.call.patient_id}"
 
 
