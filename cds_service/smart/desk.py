@@ -13,7 +13,8 @@ from cds_service.auth.replay import SeenTokens
 from cds_service.dtr.forms import Forms
 from cds_service.dtr.names import DtrVersion
 from cds_service.policy.determination import Determination
-from cds_service.smart.case import Case, answer_now, name_of
+from cds_service.smart.about import about_view
+from cds_service.smart.case import Case, answer_now
 from cds_service.smart.ehr import EhrClient
 from cds_service.smart.fields import Answers, text_of
 from cds_service.smart.kept import KeptForms
@@ -101,9 +102,8 @@ class Desk(Struct, frozen=True):
             title=_title(case),
             policy=case.form.policy.source,
             policy_page=self.service.links.policy_page(case.said),
-            patient=name_of(case.record, case.record.patient),
+            about=about_view(case, session),
             author=(author or {}).get("display", ""),
-            ordered=case.chart_alone.chart.facts.order.display if case.is_order_read else "",
             answer=answer_view(said),
             groups=groups_view(
                 case.form, case.said, said, shown, _unchanged(origins, shown, case.answers), errors, _attached(answers)

@@ -13,6 +13,7 @@ from cds_service.auth.clients import read_trusted_clients
 from cds_service.auth.replay import ReplayStoreError, SeenTokens, SeenTokensFile
 from cds_service.auth.replay_redis import SeenTokensRedis
 from cds_service.dtr.forms import Forms
+from cds_service.policy.reasons import Status
 from cds_service.settings import Settings
 from cds_service.smart.case import Case, begun, read_case
 from cds_service.smart.desk import Desk, to_form
@@ -115,9 +116,10 @@ def smart_blueprint(desk: Desk, settings: Settings) -> Blueprint:
         attached = {name for name, answer in case.answers.items() if "valueAttachment" in answer}
         page = render(
             "done.html",
-            title=f"Documentation for {case.form.policy.source.name}",
+            title=_done_title(case, session),
             policy=case.form.policy.source,
             answer=answer_view(case.said, attached),
+            has_reports=bool(attached),
             is_kept_here=session.is_kept_here,
             sid=sid,
         )
@@ -162,6 +164,12 @@ def smart_blueprint(desk: Desk, settings: Settings) -> Blueprint:
         return response
 
     return routes
+
+
+def _done_title(case: Case, session: Session) -> str:
+    if not case.said.blocking(Status.NOT_MET) and not case.said.blocking(Status.UNKNOWN):
+        return "The documentation is complete"
+    return "The plan has the form" if session.is_kept_here else "The form is in the chart"
 
 
 def _page(status: int, title: str, advice: str, again: str | None = None) -> Response:

@@ -8,6 +8,7 @@ from flask import Response
 from msgspec.structs import replace
 from werkzeug.datastructures import FileStorage, MultiDict
 
+from cds_service.smart.about import filing_view
 from cds_service.smart.attachments import Report
 from cds_service.smart.case import Case
 from cds_service.smart.desk import Desk, to_form
@@ -129,14 +130,18 @@ def _with_errors(desk: Desk, case: Case, session: Session, posted: Posted, answe
 
 
 def _to_print(desk: Desk, case: Case, session: Session, answers: Answers, response: Json) -> Response:
-    texts = {name: text_of(answer) for name, answer in answers.items()}
+    texts = {name: text_of(answer) for name, answer in answers.items() if "valueAttachment" not in answer}
     page = render(
         "print.html",
         title=f"Documentation for {case.form.policy.source.name}",
         policy=case.form.policy.source,
         groups=print_view(case.form, answers, texts),
         author=response.get("author", {}).get("display", ""),
-        authored=response["authored"],
+        authored=f"{datetime.now(UTC):%Y-%m-%d at %H:%M} UTC",
+        about=filing_view(case, session),
+        texts=texts,
         sid=session.sid,
+        csrf=session.csrf,
+        canonical=case.form.canonical,
     )
     return desk.with_session(Response(page, status=502, mimetype="text/html"), session)
