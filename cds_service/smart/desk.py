@@ -99,7 +99,7 @@ class Desk(Struct, frozen=True):
         author = author_of(case, session)
         page = render(
             "form.html",
-            title=_title(case),
+            title=title_of(case),
             policy=case.form.policy.source,
             policy_page=self.service.links.policy_page(case.said),
             about=about_view(case, session),
@@ -110,6 +110,7 @@ class Desk(Struct, frozen=True):
             ),
             errors=_listed(case.form.policy.questions, errors),
             notice=notice or session.note,
+            is_trouble=status >= 400,
             sid=session.sid,
             csrf=session.csrf,
             canonical=case.form.canonical,
@@ -118,7 +119,8 @@ class Desk(Struct, frozen=True):
         return self.with_session(Response(page, status=status, mimetype="text/html"), replace(session, note=""))
 
 
-def _title(case: Case) -> str:
+def title_of(case: Case) -> str:
+    """What the form is called."""
     return f"Documentation for {case.form.policy.source.name}"
 
 

@@ -16,7 +16,7 @@ from cds_service.dtr.forms import Forms
 from cds_service.policy.reasons import Status
 from cds_service.settings import Settings
 from cds_service.smart.case import Case, begun, read_case
-from cds_service.smart.desk import Desk, to_form
+from cds_service.smart.desk import Desk, title_of, to_form
 from cds_service.smart.ehr import EhrClient
 from cds_service.smart.kept import KeptForms
 from cds_service.smart.launch import App, begin, finish, known_iss
@@ -113,10 +113,11 @@ def smart_blueprint(desk: Desk, settings: Settings) -> Blueprint:
     def done(sid: str) -> Response:
         session = _at_work(desk, sid)
         case = _case(desk, session)
+        is_open = case.said.blocking(Status.NOT_MET) or case.said.blocking(Status.UNKNOWN)
         attached = {name for name, answer in case.answers.items() if "valueAttachment" in answer}
         page = render(
             "done.html",
-            title=_done_title(case, session),
+            title=title_of(case) if is_open else "The documentation is complete",
             policy=case.form.policy.source,
             answer=answer_view(case.said, attached),
             has_reports=bool(attached),
@@ -164,12 +165,6 @@ def smart_blueprint(desk: Desk, settings: Settings) -> Blueprint:
         return response
 
     return routes
-
-
-def _done_title(case: Case, session: Session) -> str:
-    if not case.said.blocking(Status.NOT_MET) and not case.said.blocking(Status.UNKNOWN):
-        return "The documentation is complete"
-    return "The plan has the form" if session.is_kept_here else "The form is in the chart"
 
 
 def _page(status: int, title: str, advice: str, again: str | None = None) -> Response:

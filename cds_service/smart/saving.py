@@ -11,7 +11,7 @@ from werkzeug.datastructures import FileStorage, MultiDict
 from cds_service.smart.about import filing_view
 from cds_service.smart.attachments import Report
 from cds_service.smart.case import Case
-from cds_service.smart.desk import Desk, to_form
+from cds_service.smart.desk import Desk, title_of, to_form
 from cds_service.smart.fields import Answers, FieldError, items_of, parse_text, text_of
 from cds_service.smart.page import answer_view, groups_view, print_view, render
 from cds_service.smart.posted import CHOSEN, REMOVE, Posted, read_posted
@@ -131,14 +131,13 @@ def _with_errors(desk: Desk, case: Case, session: Session, posted: Posted, answe
 
 def _to_print(desk: Desk, case: Case, session: Session, answers: Answers, response: Json) -> Response:
     texts = {name: text_of(answer) for name, answer in answers.items() if "valueAttachment" not in answer}
+    author, filled = response.get("author", {}).get("display", ""), f"{datetime.now(UTC):%Y-%m-%d, %H:%M} UTC"
     page = render(
         "print.html",
-        title=f"Documentation for {case.form.policy.source.name}",
+        title=title_of(case),
         policy=case.form.policy.source,
         groups=print_view(case.form, answers, texts),
-        author=response.get("author", {}).get("display", ""),
-        authored=f"{datetime.now(UTC):%Y-%m-%d at %H:%M} UTC",
-        about=filing_view(case, session),
+        about=[*filing_view(case, session), ("Filled in", ", ".join(part for part in (author, filled) if part))],
         texts=texts,
         sid=session.sid,
         csrf=session.csrf,
