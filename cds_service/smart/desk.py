@@ -66,8 +66,12 @@ class Desk(Struct, frozen=True):
 
     def with_session(self, response: Response, session: Session) -> Response:
         """The response, with the session in the browser's keeping. Raises ProblemError."""
+        return self.with_session_over(response, replace(session, seen=now_s()))
+
+    def with_session_over(self, response: Response, session: Session) -> Response:
+        """The same for a session that has run out, and stays so. Raises ProblemError."""
         try:
-            sealed = self.sealer.seal(replace(session, seen=now_s()))
+            sealed = self.sealer.seal(session)
             path = f"/smart/form/{session.sid}"
             set_cookie(response, _COOKIE, sealed, path, self.is_secure, None)
         except TooLargeError:

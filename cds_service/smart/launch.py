@@ -54,7 +54,9 @@ def known_iss(app: App, given: str) -> str:
     return base
 
 
-def begin(app: App, ehr: EhrClient, given_iss: str, launch: str, again: Session | None = None) -> tuple[Pending, str]:
+def begin(
+    app: App, ehr: EhrClient, given_iss: str, launch: str, again: Session | None = None, goes_on: bool = False
+) -> tuple[Pending, str]:
     """The launch that now waits, and where the browser is sent to. Raises ProblemError."""
     iss = known_iss(app, given_iss)
     if not 0 < len(launch) <= _LONGEST:
@@ -70,6 +72,7 @@ def begin(app: App, ehr: EhrClient, given_iss: str, launch: str, again: Session 
         token_endpoint=token_endpoint,
         at=now_s(),
         before=replace(again, token="", note="") if again is not None else None,
+        goes_on=goes_on,
     )
     challenge = urlsafe_b64encode(hashlib.sha256(pending.verifier.encode()).digest()).rstrip(b"=").decode()
     query = {
