@@ -25,14 +25,21 @@ PDF = b"%PDF-1.7\n%report\n"
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """The browser."""
+def started() -> Iterator[Callable[..., Browser]]:
+    """A function: the browser, started with these flags as well."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-        yield browser
-        browser.close()
+        path = shutil.which("chromium")
+        yield lambda *flags: playwright.chromium.launch(executable_path=path, args=[*FLAGS, *flags])
+
+
+@pytest.fixture(scope="session")
+def chromium(started: Callable[..., Browser]) -> Iterator[Browser]:
+    """The browser."""
+    browser = started()
+    yield browser
+    browser.close()
 
 
 @pytest.fixture

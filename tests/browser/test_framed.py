@@ -5,7 +5,6 @@ Both are served by https under names of different sites; the EHR's FHIR server a
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from html import escape
@@ -16,7 +15,7 @@ from urllib.parse import urlencode
 import pytest
 from flask import Flask
 from other_ehr import OtherEhr, beside_the_plan
-from serving import FLAGS, Served
+from serving import Served
 from steps import THREE, answer
 
 from cds_service.demo.stories import Story
@@ -28,15 +27,11 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def strict() -> Iterator[Browser]:
+def strict(started: Callable[..., Browser]) -> Iterator[Browser]:
     """A browser without third-party cookies, to which every name is this machine."""
-    from playwright.sync_api import sync_playwright
-
-    flags = [*FLAGS, "--test-third-party-cookie-phaseout", "--host-resolver-rules=MAP *.example 127.0.0.1"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
-        yield browser
-        browser.close()
+    browser = started("--test-third-party-cookie-phaseout", "--host-resolver-rules=MAP *.example 127.0.0.1")
+    yield browser
+    browser.close()
 
 
 @pytest.fixture
