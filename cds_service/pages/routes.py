@@ -31,10 +31,10 @@ def pages_blueprint(service: Service) -> Blueprint:
         today = datetime.now(UTC).date()
         found = _found(policy, drug.removesuffix(_TWIN), request.args.get("version", ""), today)
         as_json = wants_json() or drug.endswith(_TWIN)
-        if found is None and as_json:
-            raise Refusal(404, "not-found", "there is no such policy or version; see /policies")
-        if found is None:
+        if found is None and not as_json and "text/html" in request.headers.get("Accept", ""):
             return _varied(Response(not_found_page(), 404, mimetype="text/html"))
+        if found is None:
+            raise Refusal(404, "not-found", "there is no such policy or version; see /policies")
         if as_json:
             return _varied(json_response(policy_twin(found, service.library, labs, today)))
         return _varied(Response(policy_page(found, service.library, labs, today), mimetype="text/html"))
