@@ -28,7 +28,7 @@ docs: .venv/ready-test
 	$(BIN)/python -m docs.generate
 	$(BIN)/python -m docs.conformance
 
-bench: .venv/ready-test .venv-peers/ready
+bench: .venv/ready-bench .venv-peers/ready elm/node_modules
 	$(BIN)/python -m bench
 
 bench-quick: .venv/ready-test
@@ -85,6 +85,10 @@ test-browser: .venv/ready-browser
 
 .venv/ready-test: .venv/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,postgres,redis,traces]'
+	touch $@
+
+.venv/ready-bench: .venv/ready-test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,postgres,redis,traces,bench]'
 	touch $@
 
 # What the service is measured against, in an environment of its own.
