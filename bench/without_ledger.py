@@ -1,4 +1,4 @@
-"""`cds-service` that keeps nothing and says that it did, to tell what keeping costs. For measuring, and nothing else."""
+"""`cds-service` that keeps nothing and says that it did, to tell what keeping costs: for measuring alone."""
 
 from cds_service import cli
 from cds_service.ledger.ledger import Ledger

@@ -1,7 +1,7 @@
 """G8: the engine that DTR clients run (`cql-execution`), over the same chart, in processes that are both warm.
 
-It runs the library that fills the policy's form in (docs/decisions/0005-population-as-cql.md), which finds the facts and
-judges nothing; the service finds the same facts and judges every criterion.
+It runs the library that fills the policy's form in (docs/decisions/0005-population-as-cql.md), which finds the facts
+and judges nothing; the service finds the same facts and judges every criterion.
 """
 
 import base64

@@ -38,7 +38,9 @@ def measure(stage: Stage) -> Iterator[Row]:
     asked = full_prefetch(_SIZE)
     with ExitStack() as running:
         url = running.enter_context(postgres())
-        databases: dict[str, dict[str, str]] = {"SQLite": {}} | ({"PostgreSQL": {"CDS_DATABASE_URL": url}} if url else {})
+        databases: dict[str, dict[str, str]] = {"SQLite": {}} | (
+            {"PostgreSQL": {"CDS_DATABASE_URL": url}} if url else {}
+        )
         if not url:
             print("PostgreSQL is not installed: its ledger is not measured", file=sys.stderr)
         sides = {name: _side(stage, asked, f"ledger-{name}", more) for name, more in databases.items()}
@@ -57,9 +59,7 @@ def measure(stage: Stage) -> Iterator[Row]:
         yield Row("ledger", f"a decision in SQLite{name}", "KB", (size / 1024,))
 
 
-def _side(
-    stage: Stage, asked: Template, folder: str, more: dict[str, str], module: str = "cds_service.cli"
-) -> Side:
+def _side(stage: Stage, asked: Template, folder: str, more: dict[str, str], module: str = "cds_service.cli") -> Side:
     port = free_port()
     command, port, settings = stage.service_command(port, folder, module)
     process = stage.start(Process(folder, command, port, {**settings, **more}))
@@ -110,7 +110,8 @@ def _alone(stage: Stage, name: str, url: str) -> Iterator[Row]:
     for turn in range(stage.rounds(5)):
         began, before, until = time.monotonic(), time.process_time(), time.monotonic() + _SECONDS
         with ThreadPoolExecutor(_THREADS) as threads:
-            kept = sum(threads.map(lambda n: _keep(ledger, entry, f"{turn}-{n}", until), range(_THREADS)))
+            tasks = [threads.submit(_keep, ledger, entry, f"{turn}-{number}", until) for number in range(_THREADS)]
+            kept = sum(task.result() for task in tasks)
         rates.append(kept / (time.monotonic() - began))
         cpu.append(1000 * (time.process_time() - before) / kept)
     ledger.close()
