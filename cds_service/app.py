@@ -3,7 +3,6 @@
 import re
 import secrets
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +30,7 @@ from cds_service.payers import PayerFile
 from cds_service.policy.library import Library, load_library
 from cds_service.policy.value_sets import Systems, read_systems
 from cds_service.rates import Rates
+from cds_service.release import release
 from cds_service.routes import cds_blueprint
 from cds_service.settings import Settings
 from cds_service.smart.kept import KeptForms
@@ -99,7 +99,7 @@ def create_app(settings: Settings, knowledge: Knowledge | None = None) -> Flask:
     if traces is not None:
         traces.guard(app)
     app.register_blueprint(cds_blueprint(service, settings, callers, metrics, ledger))
-    interface = openapi.document(settings.public_url, settings.auth == "required", version("drug-coverage-cds"))
+    interface = openapi.document(settings.public_url, settings.auth == "required", release())
     app.register_blueprint(operations_blueprint(callers, metrics, ledger, interface))
     app.register_blueprint(pages_blueprint(service))
     tokens = AccessTokens(f"{settings.public_url}/fhir", lambda: ledger.shared_key("access tokens"))
@@ -149,7 +149,7 @@ def open_ledger(settings: Settings, log: Any) -> Ledger:
     url = settings.database_url or f"sqlite:///{settings.data_dir / 'ledger.db'}"
     return Ledger(
         url,
-        service_version=version("drug-coverage-cds"),
+        service_version=release(),
         seal_keys=settings.ledger_keys.get_secret_value(),
         durability=settings.ledger_durability,
         retention_days=settings.retention_days or None,
