@@ -72,8 +72,11 @@ def load_knowledge(folder: Path | None = None) -> Knowledge:
     return Knowledge(library, labs, CodeIndex(library.value_sets, library.systems))
 
 
-def create_app(settings: Settings, knowledge: Knowledge | None = None) -> Flask:
-    """The service as a WSGI application, its ledger writing; `knowledge` where it is loaded. Raises PolicyFileError."""
+def create_app(settings: Settings, knowledge: Knowledge | None = None, forms: Forms | None = None) -> Flask:
+    """The service as a WSGI application, its ledger writing.
+
+    `knowledge`, and the `forms` made of it, where they are there already. Raises PolicyFileError.
+    """
     configure_logs()
     log, metrics = service_log(), Metrics()
     ledger = open_ledger(settings, log)
@@ -103,7 +106,7 @@ def create_app(settings: Settings, knowledge: Knowledge | None = None) -> Flask:
     app.register_blueprint(operations_blueprint(callers, metrics, ledger, interface))
     app.register_blueprint(pages_blueprint(service))
     tokens = AccessTokens(f"{settings.public_url}/fhir", lambda: ledger.shared_key("access tokens"))
-    forms = Forms(service.library, service.vocabulary.labs, service.links.public_url)
+    forms = forms or Forms(service.library, service.vocabulary.labs, service.links.public_url)
     app.register_blueprint(fhir_endpoint(service, forms, settings, fhir_callers(callers, tokens), known_by(ledger)))
     if isinstance(callers, RegisteredCallers):
         app.register_blueprint(token_endpoint(callers, tokens, settings.public_url))

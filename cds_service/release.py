@@ -6,5 +6,5 @@ from importlib.metadata import version
 
 @cache
 def release() -> str:
-    """The version of the installed package; reading it takes some milliseconds, and it is asked for at several places."""
+    """The version of the installed package. Reading it takes some milliseconds, and several ask."""
     return version("drug-coverage-cds")
