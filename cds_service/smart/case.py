@@ -20,12 +20,12 @@ from fhir_mappings.record import Record
 from fhir_mappings.references import Json, child, children, own_reference, plain, word
 from fhir_mappings.servers import Server
 from hooks import order_sign
-from hooks.answer import day_of
+from hooks.answer import add_kept_forms, day_of
 from hooks.bundles import DraftOrder
 from hooks.call import Call
 from hooks.coverages import standing
 from hooks.hook import Subjects
-from hooks.one_order import Asking, Judged, judge
+from hooks.one_order import Asking, Judged, judge, member_key
 from hooks.options import choices
 from hooks.orders import asked_of, orders_of, products_of
 from hooks.refusals import Refusal
@@ -66,9 +66,9 @@ def read_case(session: Session, service: Service, forms: Forms, moment: Moment) 
     order, is_read = _order(session, call, named, service, server, moment)
     asked = asked_of(call, (order,), moment)
     sent = open_record(asked, server)
-    sent.record.add_all(service.kept_forms(server.base, session.patient))
     products = products_of(order.resource, sent.record, service)
     needs = needs_of(service.library.governing(products, moment.today), asked)
+    add_kept_forms(sent.record, service, server, session.patient, needs, moment)
     complete_record(sent, needs, asked, service.vocabulary, service.reader, server, moment.deadline)
     _check_readable(session, sent.record)
     judged = _judged(call, order, sent.record, needs, asked, service, moment)
@@ -102,6 +102,11 @@ def answer_now(case: Case, response: Json, session: Session, service: Service, m
     case.record.add_all([{**response, "id": OVERLAY, "status": "completed"}])
     judged = _judged(_call(session), case.order, case.record, case.needs, case.asked, service, moment)
     return judged.said or case.said
+
+
+def member_of(case: Case, session: Session, service: Service, moment: Moment) -> str:
+    """Who the member is, as the entries of the ledger name it."""
+    return member_key(_asking(_call(session), service, moment), case.chart_alone)
 
 
 def _named_form(session: Session, forms: Forms, today: date) -> Form | None:
@@ -179,8 +184,11 @@ def _judged(
     day = day_of(order.resource, moment.today)
     chart = chart_of(record, order.resource, needs, asked, service.vocabulary, day)
     covered = standing(order, chart, "plain", service.plans, day, moment.deadline)
-    asking = Asking(call, order_sign.HOOK, Caller(), service, "plain", choices({}), moment.today)
-    return judge(asking, order, chart, covered)
+    return judge(_asking(call, service, moment), order, chart, covered)
+
+
+def _asking(call: Call, service: Service, moment: Moment) -> Asking:
+    return Asking(call, order_sign.HOOK, Caller(), service, "plain", choices({}), moment.today, call.fhir_server)
 
 
 def _form_of(judged: Judged, named: Form | None, forms: Forms, today: date) -> Form:

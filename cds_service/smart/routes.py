@@ -15,9 +15,8 @@ from cds_service.auth.replay_redis import SeenTokensRedis
 from cds_service.dtr.forms import Forms
 from cds_service.settings import Settings
 from cds_service.smart.case import Case, begun, read_case
-from cds_service.smart.desk import Desk, to_form
+from cds_service.smart.desk import Desk, Keep, to_form
 from cds_service.smart.ehr import EhrClient
-from cds_service.smart.kept import KeptForms
 from cds_service.smart.launch import App, begin, finish, known_iss
 from cds_service.smart.page import answer_view, render
 from cds_service.smart.posted import read_form
@@ -32,7 +31,7 @@ _STATE = re.compile(r"[A-Za-z0-9_\-]{20,100}")
 _READING_S = 8.0
 
 
-def desk_of(service: Service, forms: Forms, settings: Settings, kept: KeptForms) -> Desk:
+def desk_of(service: Service, forms: Forms, settings: Settings, keep: Keep) -> Desk:
     """What the pages are served with, by the settings. Raises ClientsFileError."""
     public_url = service.links.public_url
     servers: Iterable[str] = settings.fhir_servers
@@ -44,7 +43,7 @@ def desk_of(service: Service, forms: Forms, settings: Settings, kept: KeptForms)
     seen: SeenTokens = SeenTokensRedis(redis) if redis else SeenTokensFile(data_dir / "used-tokens.sqlite3")
     keys = settings.ledger_keys.get_secret_value()
     sealing = sealer(data_dir, keys)
-    return Desk(service, forms, app, EhrClient(), sealing, seen, kept, max(_READING_S, settings.deadline_s))
+    return Desk(service, forms, app, EhrClient(), sealing, seen, keep, max(_READING_S, settings.deadline_s))
 
 
 def smart_blueprint(desk: Desk, settings: Settings) -> Blueprint:
