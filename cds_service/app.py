@@ -79,7 +79,7 @@ def create_app(settings: Settings, knowledge: Knowledge | None = None) -> Flask:
     ledger.start(settings.deadline_s)
     service = replace(
         build_service(settings, ledger, ledger.assertion_secret, knowledge),
-        reader=FhirClient(circuits=_circuits(settings, log, metrics)),
+        reader=FhirClient(verify=settings.verify, circuits=_circuits(settings, log, metrics)),
         form_app=True,
         kept_forms=ledger.forms.of,
     )
@@ -170,7 +170,7 @@ def build_service(
     return Service(
         library=library,
         vocabulary=Vocabulary(knowledge.codes, labs, settings.public_url),
-        reader=FhirClient(),
+        reader=FhirClient(verify=settings.verify),
         links=Links(settings.public_url),
         label=settings.payer_label,
         hcpcs=library.systems.systems["hcpcs"][0],

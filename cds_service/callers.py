@@ -130,5 +130,6 @@ def callers_of(settings: Settings, log: Any, metrics: Metrics, rates: Rates) -> 
         settings.data_dir,
         settings.redis_url,
         note=lambda jku, failure: log.warning("keys not fetched", kind=failure.value),
+        verify=settings.verify,
     )
     return RegisteredCallers(authenticator, settings.public_url, lambda reason: metrics.refused(reason.value), rates)

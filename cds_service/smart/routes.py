@@ -43,7 +43,8 @@ def desk_of(service: Service, forms: Forms, settings: Settings, keep: Keep) -> D
     seen: SeenTokens = SeenTokensRedis(redis) if redis else SeenTokensFile(data_dir / "used-tokens.sqlite3")
     keys = settings.ledger_keys.get_secret_value()
     sealing = sealer(data_dir, keys)
-    return Desk(service, forms, app, EhrClient(), sealing, seen, keep, max(_READING_S, settings.deadline_s))
+    ehr = EhrClient(verify=settings.verify)
+    return Desk(service, forms, app, ehr, sealing, seen, keep, max(_READING_S, settings.deadline_s))
 
 
 def smart_blueprint(desk: Desk, settings: Settings) -> Blueprint:
