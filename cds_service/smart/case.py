@@ -38,6 +38,7 @@ OVERLAY = "this-form"  # the id of the answers on the page, while they are in no
 class Case(Struct, frozen=True):
     """One order of one patient with its form."""
 
+    server: Server  # the EHR, with the session's token
     form: Form
     order: DraftOrder
     is_order_read: bool
@@ -53,15 +54,9 @@ class Case(Struct, frozen=True):
     answers: Answers  # what the page starts with
 
 
-def server_of(session: Session) -> Server:
-    """The EHR of the session, with the session's token."""
-    return Server(session.iss, session.token)
-
-
-def read_case(session: Session, service: Service, forms: Forms, moment: Moment) -> Case:
+def read_case(session: Session, server: Server, service: Service, forms: Forms, moment: Moment) -> Case:
     """The order and the chart, judged. Raises ProblemError and SignedOutError."""
     named = _named_form(session, forms, moment.today)
-    server = server_of(session)
     call = _call(session)
     order, is_read = _order(session, call, named, service, server, moment)
     asked = asked_of(call, (order,), moment)
@@ -81,6 +76,7 @@ def read_case(session: Session, service: Service, forms: Forms, moment: Moment) 
     filled = asked_only(items, known)
     answers = {**known, **(answers_in(latest, items) if latest is not None else {})}
     return Case(
+        server=server,
         form=form,
         order=order,
         is_order_read=is_read,
