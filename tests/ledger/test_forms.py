@@ -126,7 +126,7 @@ def test_a_database_that_was_never_reached(url: str) -> None:
     assert not ledger.forms.keep(EHR, MARK, "m", form())
 
 
-@pytest.mark.parametrize("keys", [NEW, ""])
+@pytest.mark.parametrize("keys", [NEW, ""], ids=["another key", "no key"])
 def test_a_form_that_no_key_opens_is_unread(url: str, keys: str) -> None:
     """With another key or none it is known to be there; those of other patients and EHRs are as they are."""
     with opened(url, seal_keys=KEY) as ledger:
