@@ -8,6 +8,7 @@ import time
 from datetime import UTC, datetime
 
 from bench.goals import measure_all
+from bench.pictures import draw
 from bench.stage import Stage
 from bench.table import DOCUMENT, Row, table, too_slow, write
 
@@ -31,7 +32,8 @@ def main() -> int:
         print("\n".join(slow) or "Every row is within its bound.")
         return 1 if slow else 0
     write(found)
-    print(f"Written to {DOCUMENT.parent.name}/{DOCUMENT.name}.")
+    drawn = draw(rows)
+    print(f"Written to {DOCUMENT.parent.name}/{DOCUMENT.name}, with {len(drawn)} pictures.")
     return 0
 
 

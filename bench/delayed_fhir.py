@@ -25,7 +25,13 @@ from hooks.wire import decode, encode
 
 Json = dict[str, Any]
 
-CHARTS = {"bench-chart-001k": 1_000, "bench-chart-100k": 100_000}  # patient id → results beside the story's own
+CHARTS = {  # patient id → results beside the story's own
+    "bench-chart-000010": 10,
+    "bench-chart-000100": 100,
+    "bench-chart-001000": 1_000,
+    "bench-chart-010000": 10_000,
+    "bench-chart-100000": 100_000,
+}
 _PLATELETS_EVERY = 50  # so many of those are platelet counts, which the policy asks for
 _DAYS = 3000  # over which the results are spread
 

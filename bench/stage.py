@@ -76,9 +76,14 @@ class Stage:
         settings["CDS_FHIR_SERVERS"] = ",".join(self.fhir_base(delay) for delay in (0, DELAY_MS))
         return self.start(Process(f"the {folder} service", command, port, {**settings, **more}))
 
-    def service_command(self, port: int, name: str) -> tuple[list[str], int, dict[str, str]]:
-        """Command, port and settings of a service with its defaults, whose data lie in a folder of that name."""
-        command = ["-c", "from cds_service.cli import main; main()", "serve", "--port", str(port)]
+    def service_command(
+        self, port: int, name: str, module: str = "cds_service.cli"
+    ) -> tuple[list[str], int, dict[str, str]]:
+        """Command, port and settings of a service with its defaults, whose data lie in a folder of that name.
+
+        `module` has the command line's `main`.
+        """
+        command = ["-c", f"from {module} import main; main()", "serve", "--port", str(port)]
         folder = str(self.folder / name)
         return command, port, {"CDS_AUTH": "off", "CDS_DATA_DIR": folder, "CDS_PUBLIC_URL": PUBLIC_URL}
 

@@ -10,6 +10,14 @@ _BEGIN, _END = "<!-- bench: begin -->", "<!-- bench: end -->"
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 
 
+class Point(Struct, frozen=True):
+    """Where a row stands in a picture (pictures.py)."""
+
+    picture: str
+    line: str
+    x: float
+
+
 class Row(Struct, frozen=True):
     """One number with the aim that it is held against."""
 
@@ -20,6 +28,7 @@ class Row(Struct, frozen=True):
     aim: float | None = None  # None where the row is shown beside a goal and is none itself
     bound: float | None = None  # above it a quick run fails: a good deal worse than noise makes it
     remark: str = ""
+    point: Point | None = None
 
     @property
     def middle(self) -> float:
@@ -49,6 +58,8 @@ def table(rows: Iterable[Row]) -> str:
 
 
 def _shown(value: float, unit: str) -> str:
+    if unit == "×" and value < 0.1:
+        return f"{value:.2g}"
     return f"{value:.2f}" if unit in ("×", "s") else f"{value:.0f}" if value >= 20 else f"{value:.1f}"
 
 

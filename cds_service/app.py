@@ -3,7 +3,6 @@
 import re
 import secrets
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +30,7 @@ from cds_service.payers import PayerFile
 from cds_service.policy.library import Library, load_library
 from cds_service.policy.value_sets import Systems, read_systems
 from cds_service.rates import Rates
+from cds_service.release import release
 from cds_service.routes import cds_blueprint
 from cds_service.settings import Settings
 from cds_service.smart.routes import desk_of, smart_blueprint
@@ -71,8 +71,11 @@ def load_knowledge(folder: Path | None = None) -> Knowledge:
     return Knowledge(library, labs, CodeIndex(library.value_sets, library.systems))
 
 
-def create_app(settings: Settings, knowledge: Knowledge | None = None) -> Flask:
-    """The service as a WSGI application, its ledger writing; `knowledge` where it is loaded. Raises PolicyFileError."""
+def create_app(settings: Settings, knowledge: Knowledge | None = None, forms: Forms | None = None) -> Flask:
+    """The service as a WSGI application, its ledger writing.
+
+    `knowledge`, and the `forms` made of it, where they are there already. Raises PolicyFileError.
+    """
     configure_logs()
     log, metrics = service_log(), Metrics()
     ledger = open_ledger(settings, log)
@@ -97,11 +100,11 @@ def create_app(settings: Settings, knowledge: Knowledge | None = None) -> Flask:
     if traces is not None:
         traces.guard(app)
     app.register_blueprint(cds_blueprint(service, settings, callers, metrics, ledger))
-    interface = openapi.document(settings.public_url, settings.auth == "required", version("drug-coverage-cds"))
+    interface = openapi.document(settings.public_url, settings.auth == "required", release())
     app.register_blueprint(operations_blueprint(callers, metrics, ledger, interface))
     app.register_blueprint(pages_blueprint(service))
     tokens = AccessTokens(f"{settings.public_url}/fhir", lambda: ledger.shared_key("access tokens"))
-    forms = Forms(service.library, service.vocabulary.labs, service.links.public_url)
+    forms = forms or Forms(service.library, service.vocabulary.labs, service.links.public_url)
     app.register_blueprint(fhir_endpoint(service, forms, settings, fhir_callers(callers, tokens), known_by(ledger)))
     if isinstance(callers, RegisteredCallers):
         app.register_blueprint(token_endpoint(callers, tokens, settings.public_url))
@@ -147,7 +150,7 @@ def open_ledger(settings: Settings, log: Any) -> Ledger:
     url = settings.database_url or f"sqlite:///{settings.data_dir / 'ledger.db'}"
     return Ledger(
         url,
-        service_version=version("drug-coverage-cds"),
+        service_version=release(),
         seal_keys=settings.ledger_keys.get_secret_value(),
         durability=settings.ledger_durability,
         retention_days=settings.retention_days or None,

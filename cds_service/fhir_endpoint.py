@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -18,6 +17,7 @@ from cds_service.dtr.package import Known, Packaging, package
 from cds_service.dtr.refusal import RefusedError
 from cds_service.dtr.request import parse_request
 from cds_service.dtr.value_sets import expanded
+from cds_service.release import release
 from cds_service.settings import Settings
 from cds_service.web import FHIR_JSON, body_of, outcome_response
 from hooks.refusals import Refusal, operation_outcome
@@ -44,7 +44,7 @@ def fhir_endpoint(
     public_url = service.links.public_url
     built = datetime.now(UTC).replace(microsecond=0)
     packaging = Packaging(forms, service.vocabulary.codes, built)
-    stated = capability_statement(public_url, version("drug-coverage-cds"), built, settings.auth == "required")
+    stated = capability_statement(public_url, release(), built, settings.auth == "required")
 
     @routes.before_request
     def acceptable() -> None:

@@ -1,6 +1,7 @@
 """The production server: gunicorn on one process tree.
 
-The policies are read once; the application, with its threads and connections, is built in each worker after the fork.
+The policies are read, and their forms made, once; the application, with its threads and connections, is built in each
+worker after the fork.
 """
 
 import gc
@@ -11,6 +12,7 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 
 from cds_service.app import Knowledge, create_app
+from cds_service.dtr.forms import Forms
 from cds_service.metrics import forget_process
 from cds_service.settings import Settings
 from cds_service.worker import PatientWorker
@@ -18,11 +20,12 @@ from cds_service.worker import PatientWorker
 
 def run(settings: Settings, knowledge: Knowledge, host: str, port: int) -> None:
     """Serves until told to stop; SIGTERM finishes what is under way."""
+    forms = Forms(knowledge.library, knowledge.labs, settings.public_url)
     # What is loaded by now is the same for every worker: kept out of their collectors, its memory stays shared.
     gc.collect()
     gc.freeze()
     gc.enable()
-    serve(lambda: create_app(settings, knowledge), settings, host, port)
+    serve(lambda: create_app(settings, knowledge, forms), settings, host, port)
 
 
 def serve(build: Callable[[], Flask], settings: Settings, host: str, port: int) -> None:

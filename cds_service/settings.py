@@ -81,6 +81,9 @@ class Settings(BaseSettings):
     smart_auth_servers: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="comma-separated URLs of EHR sign-ins on another origin than their FHIR server"
     )
+    smart_frames: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="comma-separated origins of EHR pages that frame the form, beside those of their FHIR servers"
+    )
     max_body_bytes: int = Field(16 * 1024 * 1024, gt=0, description="largest body that is read")
     client_rate: str = Field(
         "30000/minute",
@@ -149,7 +152,7 @@ class Settings(BaseSettings):
         """What `requests` checks the certificates of servers against: a file, or True for the public authorities."""
         return str(self.ca_file) if self.ca_file is not None else True
 
-    @field_validator("cors_origins")
+    @field_validator("cors_origins", "smart_frames")
     @classmethod
     def _origins(cls, given: tuple[str, ...]) -> tuple[str, ...]:
         for origin in given:
@@ -157,7 +160,7 @@ class Settings(BaseSettings):
                 raise ValueError("expected origins like https://ehr.example, without a path; * is not taken")
         return given
 
-    @field_validator("fhir_servers", "cors_origins", "smart_auth_servers", mode="before")
+    @field_validator("fhir_servers", "cors_origins", "smart_auth_servers", "smart_frames", mode="before")
     @classmethod
     def _split(cls, given: object) -> object:
         if not isinstance(given, str):

@@ -50,7 +50,7 @@ def read_order(order: Json, record: Record, codes: CodeIndex) -> Order:
     name = first_text(product_label(order, record), label(child(order, "code")), "Order")
     return Order(
         own_reference(order) or word(order, "resourceType") or "Order",
-        _products(order, record, codes),
+        ordered_products(order, record, codes),
         name,
         refills if known else None,
         tuple(_doses(order)),
@@ -62,7 +62,8 @@ def unread_product(order: Json, record: Record) -> bool:
     return word(order, "resourceType") == "MedicationRequest" and not product_readable(order, record)
 
 
-def _products(order: Json, record: Record, codes: CodeIndex) -> Names:
+def ordered_products(order: Json, record: Record, codes: CodeIndex) -> Names:
+    """The product sets that the order's drug and the codes that it may be billed under are in."""
     found = product_names(order, record, codes)
     concepts = [child(order, "code"), *children(order, "orderDetail")]
     for element in (order, child(order, "medicationCodeableConcept"), child(order, "code")):

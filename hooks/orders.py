@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from cds_service.policy.facts import NO_NAMES
 from fhir_mappings.chart import Asked, Needs, collect
-from fhir_mappings.order import read_order, unread_product
+from fhir_mappings.order import ordered_products, unread_product
 from fhir_mappings.prefetch import read_prefetch
 from fhir_mappings.queries import Query
 from fhir_mappings.record import Record
@@ -134,7 +134,7 @@ def _given(record: Record) -> frozenset[str | None]:
 
 def products_of(order: dict[str, Any], record: Record, service: Service) -> frozenset[str]:
     """The governed products that the order may be for: all of them where its product is still to be read."""
-    found = read_order(order, record, service.vocabulary.codes).products
+    found = ordered_products(order, record, service.vocabulary.codes)
     if not found and unread_product(order, record):
         return service.library.products
     return found or NO_NAMES

@@ -7,7 +7,7 @@ from bench.calls import Connection, Side, in_turns, milliseconds, ratios
 from bench.stage import HOOK, Stage, outcome_of
 from bench.table import Row
 
-_AIM, _BOUND = 1.15, 6.0
+_AIM, _BOUND = 1.15, 3.5
 _CALLS = {"15 KB": 250, "60 KB": 200}
 
 

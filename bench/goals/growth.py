@@ -10,7 +10,7 @@ from bench.crowd import Group, run
 from bench.goals.g13_start import started
 from bench.processes import Process, free_port
 from bench.stage import HOOK, Stage, expect_met
-from bench.table import Row
+from bench.table import Point, Row
 from cds_service.app import POLICIES
 
 _COPIES = 198
@@ -87,4 +87,5 @@ def _clients(stage: Stage) -> Iterator[Row]:
             p50, p99 = (1000 * percentile(group.samples, share) for share in (0.5, 0.99))
             remark = f"p99 {p99:.1f} ms, {len(group.samples) / seconds:.0f} calls a second"
             what = f"{clients} clients, {workers} workers: p50".replace("1 clients", "1 client")
-            yield Row("growth", what.replace("1 workers", "1 worker"), "ms", (p50,), remark=remark)
+            what, line = (text.replace("1 workers", "1 worker") for text in (what, f"{workers} workers"))
+            yield Row("growth", what, "ms", (p50,), remark=remark, point=Point("clients", line, clients))

@@ -18,7 +18,7 @@ from cds_service.policy.facts import Diagnosis, Facts
 from cds_service.policy.reasons import Outcome
 from fhir_mappings.codes import CodeIndex
 from fhir_mappings.condition import read_reasons
-from fhir_mappings.order import read_order
+from fhir_mappings.order import read_order, unread_product
 from fhir_mappings.prefetch import read_prefetch
 from fhir_mappings.record import Record
 from fhir_mappings.references import Json, children, own_reference, word
@@ -74,7 +74,7 @@ def package(
     issues: list[Issue] = []
     known = _known(request, lookup, issues)
     record = _record(request)
-    wanted = _wanted(request, packaging, known, record, moment.date(), issues)
+    wanted = _wanted(request, packaging, known, record, moment.date(), issues, lookup)
     if not wanted and issues and all(issue.severity == "warning" for issue in issues):
         first = issues[0]
         raise RefusedError(first.status, first.code, "; ".join(dict.fromkeys(issue.text for issue in issues)))
@@ -95,13 +95,10 @@ def package(
 def _known(request: PackageRequest, lookup: Lookup, issues: list[Issue]) -> Known | None:
     if not request.context:
         return None
-    try:
-        known = lookup(request.context)
-    except UnknownJustNowError:
-        issues.append(Issue(503, "transient", "the context cannot be looked up just now; try again"))
-        return None
+    known = _looked_up(request.context, lookup, issues)
     if known is None:
-        issues.append(Issue(404, "not-found", "the context is not known here"))
+        if not issues:
+            issues.append(Issue(404, "not-found", "the context is not known here"))
         return None
     if known.facts is None:
         return known
@@ -110,6 +107,14 @@ def _known(request: PackageRequest, lookup: Lookup, issues: list[Issue]) -> Know
     if known.facts.person.reference != request.patient:
         raise RefusedError(422, "business-rule", "the context and the coverage are not of the same patient")
     return known
+
+
+def _looked_up(assertion_id: str, lookup: Lookup, issues: list[Issue]) -> Known | None:
+    try:
+        return lookup(assertion_id)
+    except UnknownJustNowError:
+        issues.append(Issue(503, "transient", "what was answered before cannot be looked up just now; try again"))
+        return None
 
 
 def _record(request: PackageRequest) -> Record:
@@ -125,6 +130,7 @@ def _wanted(
     record: Record,
     today: date,
     issues: list[Issue],
+    lookup: Lookup,
 ) -> list[Wanted]:
     """Each form once: what is named, what the context stands for, what the orders are for."""
     forms, found = packaging.forms, dict[str, Wanted]()
@@ -137,7 +143,11 @@ def _wanted(
     if known is not None:
         _of_context(known, request, packaging, found, issues)
     for order in request.orders:
-        _of_order(order, packaging, record, today, found, issues)
+        form = _form_for(order, packaging, record, today) or _form_answered(order, packaging, lookup, issues)
+        if form is None:
+            issues.append(_unread(order) if unread_product(order, record) else _UNGOVERNED)
+        else:
+            _want(form, order, found)
     return list(found.values())
 
 
@@ -155,24 +165,37 @@ def _of_context(
         found.setdefault(form.canonical, Wanted(form, []))
 
 
-def _of_order(
-    order: Json,
-    packaging: Packaging,
-    record: Record,
-    today: date,
-    found: dict[str, Wanted],
-    issues: list[Issue],
-) -> None:
-    products = read_order(order, record, packaging.codes).products
-    policies = packaging.forms.library.governing(products, today)
-    form = packaging.forms.of(policies[0]) if len(policies) == 1 else None
-    if form is None:
-        form = next((one for name in _asked_on(order) if (one := packaging.forms.find(name, today)) is not None), None)
-    if form is None:
-        issues.append(
-            Issue(422, "business-rule", "an order is for no drug that a policy here governs, or for more than one")
-        )
-        return
+_UNGOVERNED = Issue(422, "business-rule", "an order is for no drug that a policy here governs, or for more than one")
+
+
+def _unread(order: Json) -> Issue:
+    found = "refers to a Medication that was not sent" if "medicationReference" in order else "names no drug"
+    text = f"an order {found}: send it in the order's `contained`, or name the form in `questionnaire`"
+    return Issue(422, "not-found", text)
+
+
+def _form_for(order: Json, packaging: Packaging, record: Record, today: date) -> Form | None:
+    """By the drug, else by what the order's own coverage-information names."""
+    forms = packaging.forms
+    policies = forms.library.governing(read_order(order, record, packaging.codes).products, today)
+    form = forms.of(policies[0]) if len(policies) == 1 else None
+    if form is not None:
+        return form
+    named = (forms.find(name, today) for name in _written(order, "questionnaire", "valueCanonical"))
+    return next((one for one in named if one is not None), None)
+
+
+def _form_answered(order: Json, packaging: Packaging, lookup: Lookup, issues: list[Issue]) -> Form | None:
+    """By the assertion that stands on the order, for an order whose Medication is elsewhere."""
+    for assertion_id in _written(order, "coverage-assertion-id", "valueString"):
+        known = _looked_up(assertion_id, lookup, issues)
+        compiled = packaging.forms.library.version(known.policy, known.drug, known.version) if known else None
+        if compiled is not None:
+            return packaging.forms.of(compiled)
+    return None
+
+
+def _want(form: Form, order: Json, found: dict[str, Wanted]) -> None:
     drug = form.policy.source.drug
     same = next((one for one in found.values() if one.form.policy.source.drug == drug), None)
     if same is None:
@@ -180,13 +203,13 @@ def _of_order(
     same.orders.append(order)
 
 
-def _asked_on(order: Json) -> Iterable[str]:
-    """The forms that the order's own coverage-information names."""
+def _written(order: Json, name: str, member: str) -> Iterable[str]:
+    """What the order's own coverage-information says under this name."""
     for extension in children(order, "extension"):
         if extension.get("url") == _COVERAGE_INFORMATION:
             for part in children(extension, "extension"):
-                if part.get("url") == "questionnaire":
-                    yield word(part, "valueCanonical")
+                if part.get("url") == name and word(part, member):
+                    yield word(part, member)
 
 
 def _bundle(

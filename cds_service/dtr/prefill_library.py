@@ -5,12 +5,12 @@ no library: then a client fills in nothing by itself, and the draft of the packa
 """
 
 import base64
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
+from msgspec.json import decode, encode
 
 from cds_service.dtr.cql import ANSWERS, Population, population
 from cds_service.dtr.names import SDC, answers_system
@@ -63,7 +63,7 @@ def prefill(policy: CompiledPolicy, library: Library, labs: LabTable, public_url
         return None
     system = answers_system(source, public_url)
     here = population(policy, library, labs, system)
-    elm = json.loads(elm_file.read_text(encoding="utf-8"))
+    elm = decode(elm_file.read_bytes())
     for defined in elm["library"]["codeSystems"]["def"]:
         if defined["name"] == ANSWERS:
             defined["id"] = system
@@ -93,12 +93,12 @@ def prefill(policy: CompiledPolicy, library: Library, labs: LabTable, public_url
         "jurisdiction": [{"coding": [{"system": "urn:iso:std:iso:3166", "code": "US"}]}],
         "dataRequirement": reads,
         "content": [
-            _content("text/cql", here.text if here is not None else ""),
-            _content("application/elm+json", json.dumps(elm, separators=(",", ":"), ensure_ascii=False)),
+            _content("text/cql", (here.text if here is not None else "").encode()),
+            _content("application/elm+json", encode(elm)),
         ],
     }
     return Prefill(resource, wanted.statements)
 
 
-def _content(kind: str, text: str) -> Json:
-    return {"contentType": kind, "data": base64.b64encode(text.encode()).decode()}
+def _content(kind: str, data: bytes) -> Json:
+    return {"contentType": kind, "data": base64.b64encode(data).decode()}

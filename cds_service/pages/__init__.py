@@ -27,6 +27,11 @@ def policies_page(library: Library, today: date) -> str:
     return _TEMPLATES.get_template("policies.html").render(**policies_twin(library, today))
 
 
+def not_found_page() -> str:
+    """What is shown where there is no such policy or version, as HTML."""
+    return _TEMPLATES.get_template("not_found.html").render()
+
+
 def policies_twin(library: Library, today: date) -> dict[str, Any]:
     """Every policy in force."""
     return {

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 
 from flask import Blueprint, Response, request
 
-from cds_service.pages import policies_page, policies_twin, policy_page, policy_twin
+from cds_service.pages import not_found_page, policies_page, policies_twin, policy_page, policy_twin
 from cds_service.policy.compiled import CompiledPolicy
 from cds_service.web import json_response, wants_json
 from hooks.refusals import Refusal
@@ -30,9 +30,12 @@ def pages_blueprint(service: Service) -> Blueprint:
     def one_policy(policy: str, drug: str) -> Response:
         today = datetime.now(UTC).date()
         found = _found(policy, drug.removesuffix(_TWIN), request.args.get("version", ""), today)
+        as_json = wants_json() or drug.endswith(_TWIN)
+        if found is None and not as_json and "text/html" in request.headers.get("Accept", ""):
+            return _varied(Response(not_found_page(), 404, mimetype="text/html"))
         if found is None:
             raise Refusal(404, "not-found", "there is no such policy or version; see /policies")
-        if wants_json() or drug.endswith(_TWIN):
+        if as_json:
             return _varied(json_response(policy_twin(found, service.library, labs, today)))
         return _varied(Response(policy_page(found, service.library, labs, today), mimetype="text/html"))
 

@@ -13,7 +13,8 @@ from cds_service.auth.replay import SeenTokens
 from cds_service.dtr.forms import Forms
 from cds_service.dtr.names import DtrVersion
 from cds_service.policy.determination import Determination
-from cds_service.smart.case import Case, answer_now, name_of
+from cds_service.smart.about import about_view
+from cds_service.smart.case import Case, answer_now
 from cds_service.smart.ehr import EhrClient
 from cds_service.smart.fields import Answers, text_of
 from cds_service.smart.launch import App
@@ -66,8 +67,12 @@ class Desk(Struct, frozen=True):
 
     def with_session(self, response: Response, session: Session) -> Response:
         """The response, with the session in the browser's keeping. Raises ProblemError."""
+        return self.with_session_over(response, replace(session, seen=now_s()))
+
+    def with_session_over(self, response: Response, session: Session) -> Response:
+        """The same for a session that has run out, and stays so. Raises ProblemError."""
         try:
-            sealed = self.sealer.seal(replace(session, seen=now_s()))
+            sealed = self.sealer.seal(session)
             path = f"/smart/form/{session.sid}"
             set_cookie(response, _COOKIE, sealed, path, self.is_secure, None)
         except TooLargeError:
@@ -99,18 +104,18 @@ class Desk(Struct, frozen=True):
         author = author_of(case, session)
         page = render(
             "form.html",
-            title=_title(case),
+            title=title_of(case),
             policy=case.form.policy.source,
             policy_page=self.service.links.policy_page(case.said),
-            patient=name_of(case.record, case.record.patient),
+            about=about_view(case, session),
             author=(author or {}).get("display", ""),
-            ordered=case.chart_alone.chart.facts.order.display if case.is_order_read else "",
             answer=answer_view(said),
             groups=groups_view(
                 case.form, case.said, said, shown, _unchanged(origins, shown, case.answers), errors, _attached(answers)
             ),
             errors=_listed(case.form.policy.questions, errors),
             notice=notice or session.note,
+            is_trouble=status >= 400,
             sid=session.sid,
             csrf=session.csrf,
             canonical=case.form.canonical,
@@ -119,7 +124,8 @@ class Desk(Struct, frozen=True):
         return self.with_session(Response(page, status=status, mimetype="text/html"), replace(session, note=""))
 
 
-def _title(case: Case) -> str:
+def title_of(case: Case) -> str:
+    """What the form is called."""
     return f"Documentation for {case.form.policy.source.name}"
 
 

@@ -31,6 +31,8 @@ from hooks.wire import decode
 
 _LONGEST = 2000
 _ASSERTION = re.compile(r"[A-Za-z0-9\-]{1,64}")
+_NOT_OPENED = "The form could not be opened"
+_UNREAD = "What the record system handed over with it cannot be read: its context"
 _WRITTEN = {"QuestionnaireResponse": "cru", "DocumentReference": "c"}
 
 
@@ -52,11 +54,13 @@ def known_server(app: App, given: str, token: str = "") -> Server:
     return server
 
 
-def begin(app: App, ehr: EhrClient, given_iss: str, launch: str, again: Session | None = None) -> tuple[Pending, str]:
+def begin(
+    app: App, ehr: EhrClient, given_iss: str, launch: str, again: Session | None = None, goes_on: bool = False
+) -> tuple[Pending, str]:
     """The launch that now waits, and where the browser is sent to. Raises ProblemError."""
     iss = known_server(app, given_iss).base
     if not 0 < len(launch) <= _LONGEST:
-        raise ProblemError(400, "The launch is not complete", f"The record system sent no launch. {LAUNCH_AGAIN}")
+        raise ProblemError(400, _NOT_OPENED, f"The record system did not say for which chart. {LAUNCH_AGAIN}")
     authorize, token_endpoint, scopes_v2 = _discovered(app, ehr, iss)
     pending = Pending(
         sid=again.sid if again is not None else secrets.token_hex(8),
@@ -68,6 +72,7 @@ def begin(app: App, ehr: EhrClient, given_iss: str, launch: str, again: Session 
         token_endpoint=token_endpoint,
         at=now_s(),
         before=replace(again, token="", note="") if again is not None else None,
+        goes_on=goes_on,
     )
     challenge = urlsafe_b64encode(hashlib.sha256(pending.verifier.encode()).digest()).rstrip(b"=").decode()
     query = {
@@ -198,8 +203,8 @@ def _with_context(session: Session, given: Json) -> Session:
     canonical = next((word(one, "canonical") for one in children(given, "fhirContext") if "canonical" in one), "")
     return replace(
         session,
-        order=_reference(order, session.iss, ORDER_TYPES, "order"),
-        coverage=_reference(coverage, session.iss, frozenset({"Coverage"}), "coverage"),
+        order=_reference(order, session.iss, ORDER_TYPES, "an order"),
+        coverage=_reference(coverage, session.iss, frozenset({"Coverage"}), "a coverage"),
         questionnaire=(context.get("questionnaire") or canonical)[:_LONGEST],
         assertion=_assertion(context.get("assertionId", "")),
     )
@@ -215,11 +220,11 @@ def _app_context(given: Any) -> dict[str, str]:
         try:
             given = decode(given.encode("utf-8", "surrogatepass"))
         except Refusal:
-            raise ProblemError(400, "The launch cannot be read", f"Its context is not JSON. {LAUNCH_AGAIN}") from None
+            raise ProblemError(400, _NOT_OPENED, f"{_UNREAD} is not JSON. {LAUNCH_AGAIN}") from None
     if given is None:
         return {}
     if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
-        raise ProblemError(400, "The launch cannot be read", f"Its context is not as the card had it. {LAUNCH_AGAIN}")
+        raise ProblemError(400, _NOT_OPENED, f"{_UNREAD} is not as the card had it. {LAUNCH_AGAIN}")
     return given
 
 
@@ -240,5 +245,5 @@ def _reference(given: str, iss: str, kinds: frozenset[str], what: str) -> str:
         return ""
     found = relative(given, iss)
     if found is None or found.partition("/")[0] not in kinds:
-        raise ProblemError(400, "The launch cannot be read", f"Its {what} is not one of this record. {LAUNCH_AGAIN}")
+        raise ProblemError(400, _NOT_OPENED, f"It was opened for {what} that is not one of this record. {LAUNCH_AGAIN}")
     return found

@@ -1,9 +1,11 @@
 """What the form's pages show, as plain values for the templates."""
 
+import re
 from collections.abc import Collection
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
 
 from cds_service.dtr.forms import Form
 from cds_service.policy.determination import Determination, Finding
@@ -23,8 +25,9 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_DAY = re.compile(r"(\d{4}-\d{2}-\d{2})")
 _STATUS = {
-    Status.MET: "Already shown by the chart",
+    Status.MET: "Met",
     Status.NOT_MET: "Not met",
     Status.UNKNOWN: "Still open",
     Status.NOT_APPLICABLE: "Does not apply to this patient",
@@ -32,12 +35,23 @@ _STATUS = {
 _ANSWER = {
     Outcome.CRITERIA_MET: "All of the plan’s criteria are met.",
     Outcome.CRITERIA_NOT_MET: "The plan’s criteria are not all met. The plan decides.",
-    Outcome.DOCUMENTATION_MISSING: "Something is still missing.",
+    Outcome.DOCUMENTATION_MISSING: "Documentation is still missing.",
     Outcome.UNDETERMINED: "Part of the chart could not be read, so there is no answer yet.",
     Outcome.NEEDS_REVIEW: "Nothing is missing. The plan has to look at what contradicts itself.",
     Outcome.POLICY_NOT_APPLICABLE: "This drug policy does not apply to the patient’s plan.",
 }
 _REPORT = "Attach the report."
+
+
+def whole_days(text: str) -> Markup:
+    """The text, its days kept on one line."""
+    parts = _DAY.split(text)  # every second one is a day
+    return Markup("").join(
+        Markup('<span class="day">{}</span>').format(one) if at % 2 else one for at, one in enumerate(parts)
+    )
+
+
+_TEMPLATES.filters["whole_days"] = whole_days
 
 
 def render(template: str, **values: Any) -> str:
@@ -157,7 +171,7 @@ def _field(
         "help": question.help,
         "unit": unit_text(question.unit),
         "value": text,
-        "options": [("yes", "Yes"), ("no", "No")]
+        "options": list(_WORDS.items())
         if question.type == "boolean"
         else [(code, display) for code, display in question.options.items()],
         "origin": origins.get(question.id, ""),
@@ -172,6 +186,9 @@ def _field(
     }
 
 
+_WORDS = {"yes": "Yes", "no": "No"}
+
+
 def print_view(form: Form, answers: dict[str, Json], texts: dict[str, str]) -> list[dict[str, Any]]:
     """The filled form to keep: each group with what was answered."""
     questions, items = form.policy.questions, items_of(form)
@@ -184,7 +201,9 @@ def print_view(form: Form, answers: dict[str, Json], texts: dict[str, str]) -> l
                 continue
             question = questions[name]
             title = plain(word(child(answers[name], "valueAttachment"), "title"), 100)
-            said = title or question.options.get(texts.get(name, ""), texts.get(name, ""))
+            typed = texts.get(name, "")
+            words = _WORDS if question.type == "boolean" else question.options
+            said = title or words.get(typed, typed)
             rows.append((question.text, f"{said} {unit_text(question.unit)}".strip()))
         if rows:
             found.append({"id": group["prefix"], "label": group["text"], "rows": rows})

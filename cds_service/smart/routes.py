@@ -4,7 +4,6 @@ import hmac
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, g, redirect, request
 from werkzeug.exceptions import HTTPException
@@ -13,16 +12,19 @@ from cds_service.auth.clients import read_trusted_clients
 from cds_service.auth.replay import ReplayStoreError, SeenTokens, SeenTokensFile
 from cds_service.auth.replay_redis import SeenTokensRedis
 from cds_service.dtr.forms import Forms
+from cds_service.policy.reasons import Status
 from cds_service.settings import Settings
 from cds_service.smart.case import Case, begun, read_case
-from cds_service.smart.desk import Desk, Keep, to_form
+from cds_service.smart.desk import Desk, Keep, title_of, to_form
 from cds_service.smart.ehr import EhrClient
+from cds_service.smart.frames import ancestors, ask, asked_already, is_framed, keeps_cookies, own_window
 from cds_service.smart.launch import App, begin, finish, known_server
 from cds_service.smart.page import answer_view, render
 from cds_service.smart.posted import read_form
 from cds_service.smart.problems import LAUNCH_AGAIN, ProblemError, SignedOutError
-from cds_service.smart.saving import as_typed, completed, saved, typed_again
-from cds_service.smart.session import LAUNCH_S, Pending, Session, cookie_of, now_s, sealer, set_cookie
+from cds_service.smart.saving import as_typed, completed, saved
+from cds_service.smart.session import LAUNCH_S, Pending, Session, TooLargeError, cookie_of, now_s, sealer, set_cookie
+from cds_service.smart.signed_out import typed_again, typed_before
 from cds_service.web import where_of
 from fhir_mappings.servers import bases_of
 from hooks.refusals import Refusal
@@ -30,6 +32,10 @@ from hooks.service import Service
 
 _STATE = re.compile(r"[A-Za-z0-9_\-]{20,100}")
 _READING_S = 8.0
+_NO_COOKIES = (
+    "The form needs a window of its own",
+    "Inside the record system’s page, your browser keeps nothing for the form, so it could not stay signed in.",
+)
 
 
 def desk_of(service: Service, forms: Forms, settings: Settings, keep: Keep) -> Desk:
@@ -59,7 +65,14 @@ def smart_blueprint(desk: Desk, settings: Settings) -> Blueprint:
 
     @routes.get("/launch")
     def launch() -> Response:
-        return _away(desk, request.args.get("iss", ""), request.args.get("launch", ""))
+        iss, launch = request.args.get("iss", ""), request.args.get("launch", "")
+        if is_framed():
+            g.frame = known_server(desk.app, iss).base
+            if not asked_already():
+                return ask(iss, launch, desk.is_secure)
+            if not keeps_cookies():
+                return _page(200, *_NO_COOKIES, own_window=own_window(iss, launch))
+        return _away(desk, iss, launch)
 
     @routes.get("/callback")
     def callback() -> Response:
@@ -69,7 +82,7 @@ def smart_blueprint(desk: Desk, settings: Settings) -> Blueprint:
         if "error" in request.args or not code or len(code) > 4000:
             raise ProblemError(403, "The record system did not sign you in", LAUNCH_AGAIN)
         session = finish(desk.app, desk.ehr, pending, code)
-        if pending.before is None:
+        if pending.before is None or pending.goes_on:
             response = to_form(session)
         else:
             response = Response(render("again.html", title="Signed in again", sid=session.sid), mimetype="text/html")
@@ -84,6 +97,8 @@ def smart_blueprint(desk: Desk, settings: Settings) -> Blueprint:
     def form(sid: str) -> Response:
         session = _at_work(desk, sid)
         case = _case(desk, session)
+        if session.typed:
+            return typed_before(desk, case, session)
         return desk.form_page(case, begun(case, session), {**case.answers, **_reports(session)})
 
     @routes.post("/form/<sid>")
@@ -112,18 +127,20 @@ def smart_blueprint(desk: Desk, settings: Settings) -> Blueprint:
         session = desk.session(sid)
         if session is None:
             raise ProblemError(403, "This form is not open in this browser any more", LAUNCH_AGAIN)
-        return _away(desk, session.iss, session.launch, session)
+        return _away(desk, session.iss, session.launch, session, goes_on="here" in request.args)
 
     @routes.get("/form/<sid>/done")
     def done(sid: str) -> Response:
         session = _at_work(desk, sid)
         case = _case(desk, session)
+        is_open = case.said.blocking(Status.NOT_MET) or case.said.blocking(Status.UNKNOWN)
         attached = {name for name, answer in case.answers.items() if "valueAttachment" in answer}
         page = render(
             "done.html",
-            title=f"Documentation for {case.form.policy.source.name}",
+            title=title_of(case) if is_open else "The documentation is complete",
             policy=case.form.policy.source,
             answer=answer_view(case.said, attached),
+            has_reports=bool(attached),
             is_kept_here=session.is_kept_here,
             sid=sid,
         )
@@ -155,11 +172,10 @@ def smart_blueprint(desk: Desk, settings: Settings) -> Blueprint:
 
     @routes.after_request
     def guarded(response: Response) -> Response:
-        frame = urlsplit(g.get("frame", ""))
-        ancestors = f"'self' {frame.scheme}://{frame.netloc}" if frame.netloc else "'none'"
+        framing = ancestors(g.get("frame", ""), settings.smart_frames)
         response.headers["Content-Security-Policy"] = (
             "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
-            f"form-action 'self'; base-uri 'none'; frame-ancestors {ancestors}"
+            f"form-action 'self'; base-uri 'none'; frame-ancestors {framing}"
         )
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "no-referrer"
@@ -170,16 +186,21 @@ def smart_blueprint(desk: Desk, settings: Settings) -> Blueprint:
     return routes
 
 
-def _page(status: int, title: str, advice: str, again: str | None = None) -> Response:
-    page = render("problem.html", title=title, advice=advice, again=again or "")
+def _page(status: int, title: str, advice: str, again: str | None = None, own_window: str = "") -> Response:
+    page = render("problem.html", title=title, advice=advice, again=again or "", own_window=own_window)
     return Response(page, status=status, mimetype="text/html")
 
 
-def _away(desk: Desk, iss: str, launch: str, before: Session | None = None) -> Response:
+def _away(desk: Desk, iss: str, launch: str, before: Session | None = None, goes_on: bool = False) -> Response:
     """Sends the browser to the EHR's sign-in, and has it keep what is needed when it comes back."""
-    pending, url = begin(desk.app, desk.ehr, iss, launch, before)
+    pending, url = begin(desk.app, desk.ehr, iss, launch, before, goes_on)
     response: Any = redirect(url)
-    set_cookie(response, _name(pending), desk.sealer.seal(pending), "/smart/callback", desk.is_secure, LAUNCH_S)
+    try:
+        sealed = desk.sealer.seal(pending)
+        set_cookie(response, _name(pending), sealed, "/smart/callback", desk.is_secure, LAUNCH_S)
+    except TooLargeError:
+        advice = f"It is longer than a browser keeps. {LAUNCH_AGAIN}"
+        raise ProblemError(502, "The sign-in cannot be kept", advice) from None
     return response  # type: ignore[no-any-return]
 
 
@@ -193,6 +214,7 @@ def _pending(desk: Desk, state: str) -> Pending:
     pending = desk.sealer.open(sealed, Pending)
     if pending is None or not hmac.compare_digest(pending.state, state) or now_s() - pending.at > LAUNCH_S:
         raise ProblemError(403, "This sign-in was not begun here, or too long ago", LAUNCH_AGAIN)
+    g.frame = pending.iss
     try:
         is_first = desk.seen.first_use("smart-launch", state, pending.at + LAUNCH_S)
     except ReplayStoreError:
@@ -204,7 +226,12 @@ def _pending(desk: Desk, state: str) -> Pending:
 
 def _forget(response: Response, pending: Pending, desk: Desk) -> None:
     for place in range(2):
-        response.delete_cookie(f"{_name(pending)}{place}", path="/smart/callback", secure=desk.is_secure)
+        response.delete_cookie(
+            f"{_name(pending)}{place}",
+            path="/smart/callback",
+            secure=desk.is_secure,
+            partitioned=desk.is_secure and is_framed(),
+        )
 
 
 def _at_work(desk: Desk, sid: str) -> Session:

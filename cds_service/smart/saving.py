@@ -8,13 +8,13 @@ from flask import Response
 from msgspec.structs import replace
 from werkzeug.datastructures import FileStorage, MultiDict
 
+from cds_service.smart.about import filing_view
 from cds_service.smart.attachments import Report
 from cds_service.smart.case import Case, member_of
-from cds_service.smart.desk import Desk, to_form
-from cds_service.smart.fields import Answers, FieldError, items_of, parse_text, text_of
+from cds_service.smart.desk import Desk, title_of, to_form
+from cds_service.smart.fields import Answers, text_of
 from cds_service.smart.page import answer_view, groups_view, print_view, render
 from cds_service.smart.posted import CHOSEN, REMOVE, Posted, read_posted
-from cds_service.smart.problems import LAUNCH_AGAIN, ProblemError
 from cds_service.smart.session import Session
 from cds_service.smart.writing import keep_reports, keep_response, response_of
 from fhir_mappings.references import Json
@@ -64,7 +64,7 @@ def completed(desk: Desk, case: Case, session: Session, sent: Texts, files: File
 def as_typed(desk: Desk, case: Case, session: Session, sent: Texts, files: Files) -> Response:
     """What would be said with what is typed so far. Keeps nothing, and leaves the session as it is."""
     chosen = {name: {"valueAttachment": {"title": "chosen", "url": "about:blank"}} for name in sent.poplist(CHOSEN)}
-    attached = {**_attached(case, session), **chosen}
+    attached = {**attached_to(case, session), **chosen}
     today = datetime.now(UTC).date()
     posted = read_posted(case.form, sent, files, attached, today, desk.forms.public_url, completing=False)
     said = desk.said_with(case, session, posted.answers, posted.errors)
@@ -72,42 +72,12 @@ def as_typed(desk: Desk, case: Case, session: Session, sent: Texts, files: Files
     return Response(render("live.html", answer=answer_view(said), groups=groups), mimetype="text/html")
 
 
-def typed_again(desk: Desk, session: Session | None, sent: Texts, files: Files) -> Response:
-    """The page with all that was typed, for whoever was signed out meanwhile. Nothing of the chart is on it."""
-    today = datetime.now(UTC).date()
-    canonical = session.questionnaire if session is not None and session.questionnaire else sent.get("form", "")
-    form = desk.forms.find(canonical, today)
-    if form is None:
-        raise ProblemError(403, "This form is not open in this browser any more", LAUNCH_AGAIN)
-    items = items_of(form)
-    texts = {name: sent[name] for name in items if name in sent}
-    errors: dict[str, str] = {}
-    for name, text in texts.items():
-        try:
-            parse_text(form, form.policy.questions[name], text, today, desk.forms.public_url)
-        except FieldError as error:
-            errors[name] = str(error)
-    chosen = [name for name, file in files.items() if name in items and file.filename]
-    errors.update(dict.fromkeys(chosen, "Choose the file again: it could not be taken while you were signed out."))
-    page = render(
-        "signed_out.html",
-        title=f"Documentation for {form.policy.source.name}",
-        policy=form.policy.source,
-        groups=groups_view(form, None, None, texts, {}, errors, {}),
-        sid=session.sid if session is not None else "",
-        csrf=session.csrf if session is not None else "",
-        canonical=form.canonical,
-        today=today.isoformat(),
-    )
-    return Response(page, status=401, mimetype="text/html")
-
-
 def _taken(
     desk: Desk, case: Case, session: Session, sent: Texts, files: Files, completing: bool
 ) -> tuple[Posted, Session, Answers]:
     """What was sent, checked, with its reports kept: also beside errors, so that no file is chosen twice."""
     today = datetime.now(UTC).date()
-    posted = read_posted(case.form, sent, files, _attached(case, session), today, desk.forms.public_url, completing)
+    posted = read_posted(case.form, sent, files, attached_to(case, session), today, desk.forms.public_url, completing)
     reports: dict[str, Report] = {name: one for name, one in posted.reports.items() if name not in posted.errors}
     kept = keep_reports(case, session, reports, desk.ehr, datetime.now(UTC))
     removed = {name.removeprefix(REMOVE) for name in sent if name.startswith(REMOVE)}
@@ -117,10 +87,11 @@ def _taken(
             in_chart[name] = answer["valueAttachment"]
         elif posted.errors:
             posted.errors[name] = "Choose the file again: the record system keeps it only with the whole form."
-    return posted, replace(session, reports=in_chart), {**posted.answers, **kept}
+    return posted, replace(session, reports=in_chart, typed={}), {**posted.answers, **kept}
 
 
-def _attached(case: Case, session: Session) -> Answers:
+def attached_to(case: Case, session: Session) -> Answers:
+    """The answers that are reports, in the form or in the chart for it."""
     earlier = {name: {"valueAttachment": found} for name, found in session.reports.items()}
     return {name: one for name, one in {**case.answers, **earlier}.items() if "valueAttachment" in one}
 
@@ -130,14 +101,17 @@ def _with_errors(desk: Desk, case: Case, session: Session, posted: Posted, answe
 
 
 def _to_print(desk: Desk, case: Case, session: Session, answers: Answers, response: Json) -> Response:
-    texts = {name: text_of(answer) for name, answer in answers.items()}
+    texts = {name: text_of(answer) for name, answer in answers.items() if "valueAttachment" not in answer}
+    author, filled = response.get("author", {}).get("display", ""), f"{datetime.now(UTC):%Y-%m-%d, %H:%M} UTC"
     page = render(
         "print.html",
-        title=f"Documentation for {case.form.policy.source.name}",
+        title=title_of(case),
         policy=case.form.policy.source,
         groups=print_view(case.form, answers, texts),
-        author=response.get("author", {}).get("display", ""),
-        authored=response["authored"],
+        about=[*filing_view(case, session), ("Filled in", ", ".join(part for part in (author, filled) if part))],
+        texts=texts,
         sid=session.sid,
+        csrf=session.csrf,
+        canonical=case.form.canonical,
     )
     return desk.with_session(Response(page, status=502, mimetype="text/html"), session)

@@ -19,6 +19,8 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from flask import Response
 from msgspec import Struct
 
+from cds_service.smart.frames import is_framed
+
 LIFETIME_S = 15 * 60  # without a sign of the person
 LAUNCH_S = 10 * 60  # for signing in
 _PART = 3800  # characters of one cookie; browsers keep 4096 bytes with its name
@@ -52,6 +54,7 @@ class Session(Struct, frozen=True):
     begun_version: str = ""  # of it, as the page saw it
     note: str = ""  # said once, on the next page
     is_kept_here: bool = False  # the completed form is with the plan, since the EHR did not take it
+    typed: dict[str, str] = {}  # linkId → text that was not saved when the sign-in ran out in a frame
     reports: dict[str, dict[str, str]] = {}  # linkId → Attachment that is in the chart, and in no form yet
 
     def __repr__(self) -> str:
@@ -74,6 +77,7 @@ class Pending(Struct, frozen=True):
     token_endpoint: str
     at: int
     before: Session | None = None  # the form that is signed in to again, without its token
+    goes_on: bool = False  # with the form itself, and not in another tab
 
 
 class TooLargeError(ValueError):
@@ -142,6 +146,7 @@ def set_cookie(response: Response, name: str, sealed: str, path: str, secure: bo
                 secure=secure,
                 httponly=True,
                 samesite="None" if secure else "Lax",  # the app may stand in a frame of the EHR
+                partitioned=secure and is_framed(),
             )
 
 

@@ -11,32 +11,35 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.fernet import Fernet
-from other_ehr import OtherEhr
-from serving import Served
+from other_ehr import OtherEhr, beside_the_plan
+from serving import FLAGS, Served
 
-from cds_service.app import create_app
 from cds_service.demo.run import demo_app, demo_settings
 from cds_service.demo.stories import Story, stories
-from cds_service.settings import read_settings
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
-FLAGS += ["--disable-background-networking", "--disable-component-update"]
 MODULES = Path(__file__).parent / "node_modules"
 PDF = b"%PDF-1.7\n%report\n"
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """The browser."""
+def started() -> Iterator[Callable[..., Browser]]:
+    """A function: the browser, started with these flags as well."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-        yield browser
-        browser.close()
+        path = shutil.which("chromium")
+        yield lambda *flags: playwright.chromium.launch(executable_path=path, args=[*FLAGS, *flags])
+
+
+@pytest.fixture(scope="session")
+def chromium(started: Callable[..., Browser]) -> Iterator[Browser]:
+    """The browser."""
+    browser = started()
+    yield browser
+    browser.close()
 
 
 @pytest.fixture
@@ -91,21 +94,16 @@ def story() -> Callable[[str, str], Story]:
 
 @pytest.fixture
 def ehr(story: Callable[[str, str], Story], tmp_path: Path) -> Iterator[OtherEhr]:
-    """The other EHR, its chart lacking three reports, and the service that is registered with it."""
-    plan, record = Served(), Served()
-    canonical = f"{plan.origin}/fhir/Questionnaire/pharmacy-109-hemgenix|2025-11-20"
-    found = OtherEhr(record.origin, f"{plan.origin}/smart/launch", story("demo-three-reports", plan.origin), canonical)
-    record.app = found.app()
-    settings = read_settings(
-        {"CDS_LEDGER_KEYS": Fernet.generate_key().decode()},
-        public_url=plan.origin,
-        auth="off",
-        fhir_servers=(found.base,),
-        authorization="issue",
-        data_dir=tmp_path,
-    )
-    plan.app = create_app(settings)
-    with plan.running(), record.running():
+    """The other EHR, its chart lacking three reports, and a service that keeps forms which the EHR does not take."""
+    key = Fernet.generate_key().decode()
+    with beside_the_plan(story, Served(), Served(), data_dir=tmp_path, ledger_keys=key) as found:
+        yield found
+
+
+@pytest.fixture
+def keyless(story: Callable[[str, str], Story], tmp_path: Path) -> Iterator[OtherEhr]:
+    """The same with a service that keeps nothing of forms."""
+    with beside_the_plan(story, Served(), Served(), data_dir=tmp_path) as found:
         yield found
 
 

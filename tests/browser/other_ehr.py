@@ -4,15 +4,20 @@ that a person agrees to, a token that its FHIR server asks for, and switches for
 import hashlib
 import secrets
 from base64 import urlsafe_b64encode
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from html import escape
 from typing import Any
 from urllib.parse import urlencode
 
 from flask import Flask, Response, redirect, request
+from serving import Served
 
+from cds_service.app import create_app
 from cds_service.demo import server
 from cds_service.demo.store import Store, encode_json
 from cds_service.demo.stories import Story
+from cds_service.settings import read_settings
 
 Json = dict[str, Any]
 
@@ -98,6 +103,23 @@ class OtherEhr:
             )
 
         return app
+
+
+@contextmanager
+def beside_the_plan(
+    story: Callable[[str, str], Story], plan: Served, record: Served, **more: Any
+) -> Iterator[OtherEhr]:
+    """This EHR, its chart lacking three reports, and the service with these settings that is registered with it."""
+    canonical = f"{plan.origin}/fhir/Questionnaire/pharmacy-109-hemgenix|2025-11-20"
+    launch = f"{plan.origin}/smart/launch"
+    found = OtherEhr(record.origin, launch, story("demo-three-reports", plan.origin), canonical)
+    record.app = found.app()
+    settings = read_settings(
+        {}, public_url=plan.origin, auth="off", fhir_servers=(found.base,), authorization="issue", **more
+    )
+    plan.app = create_app(settings)
+    with plan.running(), record.running():
+        yield found
 
 
 def _page(body: str) -> str:

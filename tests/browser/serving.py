@@ -5,19 +5,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from werkzeug.serving import make_server
+from werkzeug.serving import generate_adhoc_ssl_context, make_server
 
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+FLAGS += ["--disable-background-networking", "--disable-component-update"]
 Wsgi = Callable[..., Any]
 
 
 class Served:
     """A server at `origin`, which is known before there is an `app`."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "") -> None:
+        """By https with a certificate of its own under a host's name, where one is given."""
         self.app: Wsgi | None = None
-        self._server = make_server("127.0.0.1", 0, self._answer, threaded=True)
+        tls: Any = generate_adhoc_ssl_context() if host else None
+        self._server = make_server("127.0.0.1", 0, self._answer, threaded=True, ssl_context=tls)
         self.port: int = self._server.server_port
-        self.origin = f"http://127.0.0.1:{self.port}"
+        self.origin = f"https://{host}:{self.port}" if host else f"http://127.0.0.1:{self.port}"
 
     def _answer(self, environ: Any, start: Any) -> Any:
         assert self.app is not None

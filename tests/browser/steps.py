@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import FrameLocator, Page
 
 AGO = (datetime.now(UTC).date() - timedelta(days=20)).isoformat()
 THREE = {"aav5": "negative", "inhibitor": "negative", "liver": "5.10"}
@@ -35,7 +35,7 @@ def open_form(page: Page) -> Page:
     return opened.value
 
 
-def answer(form: Page, results: Mapping[str, str], report: str) -> None:
+def answer(form: Page | FrameLocator, results: Mapping[str, str], report: str) -> None:
     """Fills in these results, each with its day and its report."""
     for name, value in results.items():
         field = form.locator(f'[name="q.{name}"]')
@@ -43,8 +43,8 @@ def answer(form: Page, results: Mapping[str, str], report: str) -> None:
             field.and_(form.locator(f'[value="{value}"]')).check()
         else:
             field.fill(value)
-        form.fill(f'[name="q.{name}.date"]', AGO)
-        form.set_input_files(f'[name="q.{name}.report"]', report)
+        form.locator(f'[name="q.{name}.date"]').fill(AGO)
+        form.locator(f'[name="q.{name}.report"]').set_input_files(report)
 
 
 def complete(form: Page) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -45,16 +46,19 @@ def test_the_whole_loop_has_no_finding(
     assert findings_of(form) == []
 
 
-@pytest.mark.parametrize("path", ["/policies", "/policies/pharmacy-109/hemgenix", "/policies/pharmacy-109/roctavian"])
-@pytest.mark.parametrize("width", [1280, 390])
+POLICY = "/policies/pharmacy-109/hemgenix"
+
+
+@pytest.mark.parametrize("path", ["/policies", POLICY, "/policies/pharmacy-109/roctavian", "/policies/pharmacy-109/no"])
+@pytest.mark.parametrize("width", [1280, 768, 390])
 def test_policy_pages_have_no_finding(
     new_page: Callable[..., Page], demo: str, findings_of: Findings, path: str, width: int
 ) -> None:
-    """Wide and narrow, and nothing sticks out."""
+    """Wide and narrow, all of it unfolded, and nothing sticks out."""
     page = new_page(width)
-    answered = page.goto(demo + path)
-    assert answered is not None
-    assert answered.ok
+    page.goto(demo + path)
+    page.get_by_role("heading").first.wait_for()
+    unfold(page)
     assert findings_of(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
@@ -77,6 +81,62 @@ def test_pages_for_what_goes_wrong_have_no_finding(page: Page, ehr: OtherEhr, fi
     again.get_by_role("button", name="Allow").click()
     again.get_by_role("heading", name="You are signed in again").wait_for()
     assert findings_of(again) == []
+
+
+def to_print(page: Page, ehr: OtherEhr, report: str) -> None:
+    """Goes to the form to print, which the EHR has not taken."""
+    page.goto(f"{ehr.origin}/chart")
+    page.get_by_role("link").click()
+    page.get_by_role("button", name="Allow").click()
+    answer(page, THREE, report)
+    ehr.refuses = {"QuestionnaireResponse", "DocumentReference"}
+    page.click('button[value="complete"]')
+    page.get_by_role("heading", name="not saved anywhere").wait_for()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_form_to_print_has_no_finding(
+    new_page: Callable[..., Page], keyless: OtherEhr, report: str, findings_of: Findings, width: int
+) -> None:
+    """Wide and narrow, and the way back from it."""
+    page = new_page(width)
+    to_print(page, keyless, report)
+    assert findings_of(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.get_by_role("button", name="Go back to the answers").click()
+    page.get_by_text("Your answers are still on this page").wait_for()
+    assert page.input_value('[name="q.liver"]') == "5.10"
+    assert findings_of(page) == []
+
+
+def pages_of(page: Page) -> int:
+    """How many sheets of paper it takes."""
+    return len(re.findall(rb"/Type /Page\b(?!s)", page.pdf(format="Letter")))
+
+
+def test_the_form_is_printed_without_what_is_for_the_screen(page: Page, keyless: OtherEhr, report: str) -> None:
+    """Whose it is, and every answer, on few sheets; no button, and nothing of what went wrong."""
+    to_print(page, keyless, report)
+    page.emulate_media(media="print")
+    shown = page.locator("body").inner_text()
+    for text in ("Hickory Example, born", "Member number", "5.10 kPa", "Filled in"):
+        assert text in shown
+    for text in ("Go back", "not saved anywhere"):
+        assert text not in shown
+    assert pages_of(page) <= 3
+
+
+def test_the_policy_is_printed_with_its_codes(page: Page, demo: str) -> None:
+    """Every criterion with its results and units; of the code lists at the end, those that were unfolded."""
+    page.goto(demo + POLICY)
+    page.locator("#order\\.hemgenix summary").click()
+    page.emulate_media(media="print")
+    shown = page.locator("body").inner_text()
+    for text in ("Results, units and codes", "LOINC 26515-7", "J1411", "Hemgenix (etranacogene dezaparvovec-drlb)"):
+        assert text in shown
+    for text in ("Skip", "All policies", "Immune tolerance induction, stated statement."):
+        assert text not in shown
+    assert pages_of(page) <= 20
 
 
 @pytest.mark.parametrize("width", [1280, 768, 640, 390, 320])

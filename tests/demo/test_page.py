@@ -8,6 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 import cds_service.demo.page as page_module
+from cds_service.demo.run import demo_app, demo_settings
 from cds_service.demo.store import Store
 
 STATIC = Path(page_module.__file__).parent / "static"
@@ -40,8 +41,9 @@ def test_the_page_has_no_inline_script_or_style(client: FlaskClient) -> None:
     assert re.search(r"<style|\sstyle=|\son\w+=", html) is None
 
 
-def test_every_file_of_the_page_is_there(client: FlaskClient) -> None:
-    """What the page and its modules refer to is served."""
+def test_every_file_of_the_page_is_there(tmp_path: Path) -> None:
+    """What the page and its modules refer to is served, by the service beside it where it is the service's."""
+    client = demo_app(demo_settings(8080, tmp_path)).test_client()
     html = client.get("/demo").text
     for path in re.findall(r'(?:href|src)="(/[^"]+)"', html):
         with client.get(path) as answer:

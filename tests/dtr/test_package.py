@@ -32,6 +32,7 @@ from hooks.service import Service
 from hooks.wire import encode
 
 STORY = "demo-labs-missing"
+COVERAGE_INFORMATION = "http://hl7.org/fhir/us/davinci-crd/StructureDefinition/ext-coverage-information"
 PROFILES = "http://hl7.org/fhir/us/davinci-dtr/StructureDefinition"
 
 
@@ -89,7 +90,7 @@ def test_the_form_that_the_order_itself_names_is_enough(forms: FlaskClient) -> N
     order = order_of(STORY, medicationCodeableConcept=None, medicationReference={"reference": "Medication/elsewhere"})
     order["extension"] = [
         {
-            "url": "http://hl7.org/fhir/us/davinci-crd/StructureDefinition/ext-coverage-information",
+            "url": COVERAGE_INFORMATION,
             "extension": [{"url": "questionnaire", "valueCanonical": VERSIONED}],
         }
     ]
@@ -105,6 +106,39 @@ def test_a_medication_may_be_sent_along(forms: FlaskClient) -> None:
     body = parameters(("coverage", coverage_of(STORY)), ("order", order), ("referenced", medication))
     ((form, _),) = packages(answer(post(forms, body)))
     assert form["url"] == HEMGENIX
+
+
+REFERRING = "demo-medicare-advantage"  # its order refers to a Medication
+
+
+def test_a_medication_may_be_contained_in_the_order(forms: FlaskClient) -> None:
+    """A client of DTR 2.2 has no parameter of its own for it."""
+    order = order_of(STORY, medicationCodeableConcept=None, medicationReference={"reference": "#m"})
+    medication = {"resourceType": "Medication", "id": "m", "code": BY_ID[STORY].order["medicationCodeableConcept"]}
+    body = parameters(("coverage", coverage_of(STORY)), ("order", {**order, "contained": [medication]}))
+    ((form, _),) = packages(answer(post(forms, body)))
+    assert form["url"] == HEMGENIX
+
+
+def test_an_order_whose_medication_was_not_sent_is_told_so(forms: FlaskClient) -> None:
+    """Not that no policy governs it: that is not known. What to send instead is said."""
+    found = outcome(post(forms, asked_for(REFERRING)), 422)
+    assert found["code"] == "not-found"
+    assert "Medication" in found["diagnostics"]
+    assert "contained" in found["diagnostics"]
+    assert "governs" not in found["diagnostics"]
+
+
+def test_the_assertion_on_the_order_is_enough(endpoint: Endpoint, service: Service) -> None:
+    """The order as the plan answered it, its Medication elsewhere: the form of what was answered, for that order."""
+    order = dict(BY_ID[REFERRING].order)
+    part = {"url": "coverage-assertion-id", "valueString": CONTEXT}
+    order["extension"] = [{"url": COVERAGE_INFORMATION, "extension": [part]}]
+    body = parameters(("coverage", coverage_of(REFERRING)), ("order", order))
+    ((form, draft),) = packages(answer(post(endpoint(known(service, REFERRING)), body)))
+    assert form["id"] == "pharmacy-109-roctavian"
+    assert _references(draft, "qr-context") == [f"MedicationRequest/{order['id']}"]
+    assert outcome(post(endpoint(None), body), 422)["code"] == "not-found"
 
 
 def test_the_draft_says_whom_and_what_it_is_for(forms: FlaskClient) -> None:
@@ -179,7 +213,7 @@ def test_a_context_that_asks_for_nothing_says_so_even_of_an_order_that_cannot_be
     client = endpoint(replace(found, outcome=Outcome.CRITERIA_MET))
     order = order_of(STORY, medicationCodeableConcept=None, medicationReference={"reference": "Medication/elsewhere"})
     body = parameters(("coverage", coverage_of(STORY)), ("order", order), ("context", CONTEXT))
-    assert issues(answer(post(client, body))) == [("information", "informational"), ("warning", "business-rule")]
+    assert issues(answer(post(client, body))) == [("information", "informational"), ("warning", "not-found")]
 
 
 def test_an_unknown_context_beside_an_order_is_a_warning(forms: FlaskClient) -> None:

@@ -1,5 +1,6 @@
 """What is sealed, who can open it, and how keys are changed."""
 
+import zlib
 from base64 import b64encode
 
 import pytest
@@ -27,15 +28,28 @@ def test_facts_come_back_as_they_were() -> None:
     assert str(back.results["platelets"][0].value) == str(given.results["platelets"][0].value)
 
 
+def test_facts_that_were_kept_uncompressed_are_read() -> None:
+    """What an earlier version kept as JSON alone gives back the same facts."""
+    given = facts()
+    assert decode_facts(zlib.decompress(encode_facts(given))) == given
+
+
+def test_facts_are_kept_small() -> None:
+    """A chart of many alike facts takes less than half of its JSON."""
+    kept = encode_facts(facts())
+    assert len(kept) < len(zlib.decompress(kept)) / 2
+
+
 def test_every_fact_is_kept() -> None:
     """What is kept has the fields of `Facts`, no more and no fewer."""
     assert [field.name for field in fields(KeptFacts)] == [field.name for field in fields(Facts)]
 
 
-def test_another_form_is_refused() -> None:
+@pytest.mark.parametrize("kept", [b'{"day": "Smith"}', zlib.compress(b'{"day": "Smith"}'), b"Smith", b""])
+def test_another_form_is_refused(kept: bytes) -> None:
     """Bytes that are not kept facts raise without repeating them."""
     with pytest.raises(KeptFactsError, match=r"^kept in a form that this version does not read$"):
-        decode_facts(b'{"day": "Smith"}')
+        decode_facts(kept)
 
 
 def test_without_a_key_nothing_is_sealed(url: str) -> None:

@@ -59,6 +59,7 @@ MALFORMED = [
     ("CDS_CLIENT_RATE", "often"),
     ("CDS_ADDRESS_RATE", "0/minute"),
     ("CDS_PROXIES", "-1"),
+    ("CDS_SMART_FRAMES", "https://ehr.example/chart"),
     ("CDS_TRACES", "perhaps"),
     ("CDS_WORKERS", "0"),
     ("CDS_WORKERS", "many"),

@@ -43,8 +43,8 @@ def newest(ehr: OtherEhr, kind: str = "QuestionnaireResponse") -> Json:
 def test_the_chart_fills_in_what_it_shows(browser: Browser) -> None:
     """What is proven is folded with its fact and date; every answer says where it comes from; the rest is asked."""
     html = browser.open()
-    assert html.index("To be answered") < html.index('id="criterion-5"') < html.index("Already shown<")
-    assert html.index("Already shown<") < html.index('id="criterion-8c"')
+    assert html.index("To be answered") < html.index('id="criterion-5"') < html.index("Already shown by the chart<")
+    assert html.index("Already shown by the chart<") < html.index('id="criterion-8c"')
     assert "Platelets 212" in html
     assert "Filled in from the form of" in html
     assert browser.fields()["q.platelets"] == "212"

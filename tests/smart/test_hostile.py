@@ -37,7 +37,7 @@ def test_a_context_that_no_card_had_is_refused(browser: Browser, other_ehr: Othe
     other_ehr.token = {"appContext": context}
     page = browser.get(browser.sign_in(browser.launch()))
     assert page.status_code == 400
-    assert "The launch cannot be read" in page.get_data(as_text=True)
+    assert "The form could not be opened" in page.get_data(as_text=True)
     assert not any("evil" in asked or "_include" in asked for asked in other_ehr.asked)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 from sign_in import PDF, Browser, OtherEhr
-from signing import criterion, outcomes
+from signing import PUBLIC, criterion, outcomes
 from test_form import answers_of, newest, sign
 
 from cds_service.app import create_app
@@ -101,10 +101,40 @@ def test_a_form_that_the_chart_does_not_take_is_shown_to_print(
     response = browser.send("complete", three, reports)
     page = response.get_data(as_text=True)
     assert response.status_code == 502
-    assert "kept nowhere" in page
+    assert "not saved anywhere" in page
     assert "5.10 kPa" in page
     assert "aav5.pdf" in page
     assert not (form_settings.data_dir / "forms").exists()
+
+
+def test_the_form_to_print_says_whose_it_is(
+    browser: Browser, other_ehr: OtherEhr, three: dict[str, str], reports: Files
+) -> None:
+    """On paper it is filed by name, birth date, member number and the plan's own reference."""
+    other_ehr.refuses = {"QuestionnaireResponse"}
+    browser.open()
+    text = browser.send("complete", three, reports).get_data(as_text=True)
+    for told in (
+        "Hickory Example, born ",
+        "Member number</dt><dd>EX",
+        "Ordered by</dt><dd>Hazel Example",
+        "reference</dt>",
+    ):
+        assert told in text
+    assert "<dd>Yes</dd>" in text
+
+
+def test_from_the_form_to_print_a_person_goes_back_to_what_was_typed(
+    browser: Browser, other_ehr: OtherEhr, three: dict[str, str], reports: Files
+) -> None:
+    """The page holds every answer but the files, and its button sends them."""
+    other_ehr.refuses = {"QuestionnaireResponse"}
+    browser.open()
+    text = browser.send("complete", three, reports).get_data(as_text=True)
+    held = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', text))
+    again = browser.client.post(browser.page, data={**held, "action": "save"}, base_url=PUBLIC)
+    assert "Your answers are still on this page" in again.get_data(as_text=True)
+    assert 'value="5.10"' in again.get_data(as_text=True)
 
 
 def test_a_draft_that_the_chart_does_not_take_stays_on_the_page(

@@ -46,7 +46,7 @@ function links(one, act) {
   if (!one.links?.length) return null;
   const items = one.links.map((given) => {
     const isForm = given.type === "smart";
-    return element("li", {}, link(isForm ? act.launch(given) : given.url, given.label, isForm ? { class: "launch" } : {}),
+    return element("li", {}, link(isForm ? act.launch(given) : given.url, given.label, isForm ? { class: "button primary launch" } : {}),
       isForm ? element("span", { class: "quiet" }, " opens with this patient and order") : null);
   });
   return element("ul", { class: "links" }, items);
