@@ -90,19 +90,24 @@ class Database:
                 pool_timeout=0.5,
                 pool_reset_on_return=None,  # no transaction is ever open
                 isolation_level="AUTOCOMMIT",
-                execution_options={READS: True},
             )
             self._reading_process = os.getpid()
         return self._reading.connect()
 
-    def connect_patiently(self) -> Connection:
-        """A new connection for an operator, who would rather wait than be told that the database is busy."""
+    def close_readers(self) -> None:
+        """Closes what was kept open for reading and is at rest."""
+        if self._reading is not None and self._reading_process == os.getpid():
+            self._reading.dispose()
+            self._reading = None
+
+    def connect_patiently(self, seconds: float = _OPERATOR_S) -> Connection:
+        """A new connection that waits so long for a lock: an operator would rather wait than be told it is busy."""
         connection = self.connect()
         if self.is_sqlite:
-            return connection.execution_options(**{_WAIT_S: _OPERATOR_S})
+            return connection.execution_options(**{_WAIT_S: seconds})
         with connection.begin():
             connection.exec_driver_sql("SET statement_timeout = 0")
-            connection.exec_driver_sql(f"SET lock_timeout = {_OPERATOR_S * 1000}")
+            connection.exec_driver_sql(f"SET lock_timeout = {int(seconds * 1000)}")
         return connection
 
     def forget(self, connection: Connection) -> None:
@@ -130,8 +135,9 @@ class Database:
             engine = create_engine(self.url, connect_args=given, **shared)
             event.listen(engine, "do_connect", self._make_file)
             event.listen(engine, "connect", self._set_up_sqlite)
-            event.listen(engine, "begin", self._begin_sqlite)
             event.listen(engine, "checkout", self._check_file)
+            if "isolation_level" not in pooling:  # a reader needs no transaction, and waits for no writer
+                event.listen(engine, "begin", self._begin_sqlite)
             return engine
         options = (
             f"-c statement_timeout={int(limits.stall_s * 1000)} -c lock_timeout={int(limits.lock_s * 1000)}"
