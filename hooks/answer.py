@@ -10,6 +10,7 @@ for each order that the call asks about
 
 from collections.abc import Mapping
 from datetime import date
+from itertools import chain
 from typing import Any
 
 from msgspec import Struct
@@ -58,17 +59,18 @@ def answered(call: Call, hook: Hook, service: Service, caller: Caller, moment: M
         return Answered({"cards": [], "systemActions": []})
     asked = asked_of(call, orders, moment)
     sent = open_record(asked, server)
-    counts = counts_of(sent.record)
     products = [products_of(order.resource, sent.record, service) for order in orders]
-    needs = needs_of(service.library.governing(frozenset[str]().union(*products), moment.today), asked)
-    if server is not None:
+    days = [day_of(order.resource, moment.today) for order in orders]
+    governing = [service.library.governing(known, day) for known, day in zip(products, days, strict=True)]
+    needs = needs_of(dict.fromkeys(chain(*governing)), asked)
+    if server is not None and needs.questionnaires:
         add_kept_forms(sent.record, service, server, call.patient_id, needs, moment)
+    counts = counts_of(sent.record)
     complete_record(sent, needs, asked, service.vocabulary, service.reader, server, moment.deadline)
     home = server.base if server is not None else f"{caller.name} {call.fhir_server}".strip()
     asking = Asking(call, hook, caller, service, dialect, choices(call.configuration), moment.today, home)
     judged = []
-    for order, known in zip(orders, products, strict=True):
-        day = day_of(order.resource, moment.today)
+    for order, known, day in zip(orders, products, days, strict=True):
         if known:
             chart = chart_of(sent.record, order.resource, needs, asked, service.vocabulary, day)
         else:

@@ -62,7 +62,7 @@ def read_case(session: Session, server: Server, service: Service, forms: Forms, 
     asked = asked_of(call, (order,), moment)
     sent = open_record(asked, server)
     products = products_of(order.resource, sent.record, service)
-    needs = needs_of(service.library.governing(products, moment.today), asked)
+    needs = needs_of(service.library.governing(products, day_of(order.resource, moment.today)), asked)
     add_kept_forms(sent.record, service, server, session.patient, needs, moment)
     complete_record(sent, needs, asked, service.vocabulary, service.reader, server, moment.deadline)
     _check_readable(session, sent.record)
