@@ -125,9 +125,12 @@ def _check_data_dir(settings: Settings) -> None:
 def _share_metrics(settings: Settings) -> None:
     """Has every worker count into one folder; the metrics library looks for it when it is imported, so before that."""
     folder = settings.data_dir / "metrics"
-    folder.mkdir(exist_ok=True, mode=0o700)
-    for old in folder.glob("*.db"):
-        old.unlink(missing_ok=True)
+    try:
+        folder.mkdir(exist_ok=True, mode=0o700)
+        for old in folder.glob("*.db"):
+            old.unlink(missing_ok=True)
+    except OSError as error:
+        _stop(f"CDS_DATA_DIR: {error.filename or folder} cannot be used for metrics: {error.strerror}")
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
 
 
@@ -135,6 +138,7 @@ def _check_files(settings: Settings) -> "Knowledge":
     """What the policies say. Stops here for what would otherwise end each worker at its start."""
     from cds_service.app import load_knowledge
     from cds_service.auth import ClientsFileError, RedisUrlError, build_authenticator
+    from cds_service.auth.replay_redis import SeenTokensRedis
     from cds_service.members import RosterError, read_roster
     from cds_service.payers import PayerFile, PayersError
 
@@ -149,9 +153,12 @@ def _check_files(settings: Settings) -> "Knowledge":
         _stop(f"CDS_MEMBERS: {error}")
     try:
         if settings.auth == "required":
-            build_authenticator(settings.trusted_clients, settings.data_dir, settings.redis_url)
+            build_authenticator(settings.trusted_clients, settings.data_dir)
     except ClientsFileError as error:
         _stop(f"CDS_TRUSTED_CLIENTS: {error}")
+    try:
+        if settings.redis_url:
+            SeenTokensRedis(settings.redis_url)
     except RedisUrlError as error:
         _stop(f"CDS_REDIS_URL: {error}")
     if settings.auth == "required" and settings.trusted_clients is None:

@@ -7,7 +7,7 @@ import csv
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,8 @@ class CsvRoster:
                 if tuple(lines.fieldnames or ()) != COLUMNS:
                     raise RosterError(f"{path}: expected the header {','.join(COLUMNS)}")
                 for number, line in enumerate(lines, 2):
+                    if None in line or None in line.values():  # a cut line must not pass for one without an end
+                        raise RosterError(f"{path}, line {number}: expected {len(COLUMNS)} columns")
                     row = _row(line, f"{path}, line {number}")
                     self._rows.setdefault(row.member_id, []).append(row)
         except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -114,7 +116,8 @@ def _row(line: Mapping[Any, Any], where: str) -> Row:
 
 
 def _date(value: Any) -> date:
-    return value if isinstance(value, date) else date.fromisoformat(str(value).strip()[:10])
+    found = value if isinstance(value, date) else datetime.fromisoformat(str(value).strip())
+    return found.date() if isinstance(found, datetime) else found
 
 
 def _member(rows: Mapping[str, Iterable[Row]], numbers: MemberNumbers, day: date) -> Member:

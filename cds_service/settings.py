@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
+from cds_service.ledger.database import parse_url
 from cds_service.ledger.errors import LedgerSettingError
 from cds_service.ledger.sealing import parse_keys
 from cds_service.rates import parse_rate
@@ -47,7 +48,7 @@ class Settings(BaseSettings):
     ledger_durability: Literal["normal", "full"] = Field(
         "normal", description="`full`: each decision waits for the disk, so that a loss of power costs nothing either"
     )
-    retention_days: int = Field(0, ge=0, description="days that decisions are kept; 0: until purged")
+    retention_days: int = Field(0, ge=0, le=36_500, description="days that decisions are kept; 0: until purged")
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="comma-separated origins of browser clients that may call; none by default"
     )
@@ -73,7 +74,7 @@ class Settings(BaseSettings):
         None, description="JSON file of the payers served here, with the label shown on cards; every payer by default"
     )
     members: str = Field("", description="the plan's roster: CSV file, or SQLAlchemy URL with a table `members`")
-    payer_label: str = Field("Health plan", min_length=1, description="the payer's name as shown on cards")
+    payer_label: str = Field("Health plan", description="the payer's name as shown on cards")
     policies_dir: DirectoryPath | None = Field(None, description="folder of the policies; the ones shipped by default")
     smart_client_id: str = Field(
         "drug-coverage-form", min_length=1, description="client id of the documentation form at the EHRs"
@@ -124,8 +125,18 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _database(cls, given: str) -> str:
-        if given:
-            check_database_url(given)
+        try:
+            if given:
+                parse_url(given)
+        except LedgerSettingError as error:
+            raise ValueError(str(error).removeprefix("CDS_DATABASE_URL: ")) from None
+        return given
+
+    @field_validator("payer_label")
+    @classmethod
+    def _label(cls, given: str) -> str:
+        if not given.strip() or not given.isprintable():
+            raise ValueError("expected a name on one line")
         return given
 
     @field_validator("ledger_keys")

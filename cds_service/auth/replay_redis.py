@@ -75,11 +75,12 @@ def _client(url: str, wait_s: float) -> "Redis":
     try:
         from redis import Redis
         from redis.backoff import NoBackoff
+        from redis.exceptions import RedisError
         from redis.retry import Retry
     except ImportError:
         raise RedisUrlError("the driver is not installed; install the extra `redis`") from None
     try:
-        return Redis.from_url(
+        client = Redis.from_url(
             url,
             protocol=2,  # no HELLO first: one round trip fewer for a server that says nothing
             driver_info=None,
@@ -87,5 +88,9 @@ def _client(url: str, wait_s: float) -> "Redis":
             socket_timeout=wait_s,
             retry=Retry(NoBackoff(), 0),
         )
-    except (ValueError, TypeError):
-        raise RedisUrlError("expected redis://host:port/0, rediss://… or unix://path") from None
+        client.connection_pool.make_connection()  # without connecting; it looks at the options, which the pool does not
+    except (ValueError, TypeError, RedisError):
+        raise RedisUrlError(
+            "expected redis://host:port/0, rediss://… with redis-py's options ssl_…, or unix://path"
+        ) from None
+    return client

@@ -54,8 +54,20 @@ def parse_url(text: str) -> URL:
     if url.drivername in ("postgresql", "postgresql+psycopg"):
         if find_spec("psycopg") is None:
             raise LedgerSettingError(f"{SETTING}: the PostgreSQL driver is not installed; install the extra `postgres`")
-        return url.set(drivername="postgresql+psycopg")
+        _check_options(url := url.set(drivername="postgresql+psycopg"))
+        return url
     raise LedgerSettingError(f"{SETTING}: expected sqlite:// or postgresql://, found {url.drivername[:40]}://")
+
+
+def _check_options(url: URL) -> None:
+    """Raises LedgerSettingError for an option that the driver of PostgreSQL does not know."""
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import make_conninfo
+
+    try:
+        make_conninfo(**url.get_dialect()().create_connect_args(url)[1])
+    except ProgrammingError:  # whose message may repeat a password
+        raise LedgerSettingError(f"{SETTING}: expected no other options in the URL than libpq's") from None
 
 
 class Database:

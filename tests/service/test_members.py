@@ -5,7 +5,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
@@ -136,9 +136,12 @@ def test_a_number_is_nothing_but_a_number(number: str, roster: Roster) -> None:
         (("M1", "1992-08-16", "X", "2026-01-01", "never"), 3),
         (("M1", "1992-08-16", "X", "", ""), 3),
         (("M1", "1992-08-16"), 3),
+        (("M1", "1992-08-16", "X", "2026-01-01"), 3),
+        (("M1", "1992-08-16", "X", "2026-01-01", "", "2026-06-30"), 3),
+        (("M1", "1992-08-16", "X", "2026-01-01", "2026-06-300"), 3),
         ((" ", "1992-08-16", "X", "2026-01-01", ""), 3),
     ],
-    ids=["birth date", "month", "end", "no start", "short", "no number"],
+    ids=["birth date", "month", "end", "no start", "short", "no end", "too long", "end too long", "no number"],
 )
 def test_a_malformed_line_is_named(row: tuple[str, ...], line: int, tmp_path: Path) -> None:
     """With file, line and what is expected, and without what stands there."""
@@ -203,6 +206,22 @@ def test_dates_of_the_database_are_read_as_they_are(tmp_path: Path) -> None:
     """With a time behind them, as some databases give them."""
     rows = [("M1", "1992-08-16 00:00:00", "Commercial Group", "2026-01-01 00:00:00", "2026-11-24 00:00:00")]
     assert asked(SqlRoster(database(tmp_path, rows)), numbers("M1")).enrolment is Enrolment.ACTIVE
+
+
+@pytest.mark.parametrize(
+    ("end", "found"), [(datetime(2026, 11, 24), Enrolment.ACTIVE), (datetime(2026, 11, 23), Enrolment.INACTIVE)]
+)
+def test_a_column_of_timestamps_is_read_by_its_days(end: datetime, found: Enrolment, tmp_path: Path) -> None:
+    """A driver gives them as datetimes, which do not compare with days."""
+    path = tmp_path / "timestamps.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute(
+            "CREATE TABLE members (member_id, birth_date TIMESTAMP, line_of_business, active_from TIMESTAMP, active_to TIMESTAMP)"
+        )
+        row = ("M1", datetime(1992, 8, 16), "Commercial Group", datetime(2026, 1, 1), end)
+        connection.execute("INSERT INTO members VALUES (?, ?, ?, ?, ?)", [str(value) for value in row])
+    roster = SqlRoster(f"sqlite:///{path}?detect_types={sqlite3.PARSE_DECLTYPES}")
+    assert asked(roster, numbers("M1")).enrolment is found
 
 
 @pytest.fixture

@@ -32,7 +32,8 @@ Serving = Callable[..., Ehr]
 def payers_file(folder: Path, content: Any) -> Path:
     """A payers file."""
     path = folder / "payers.json"
-    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    text = content if isinstance(content, str | bytes) else json.dumps(content)
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
     return path
 
 
@@ -134,10 +135,16 @@ def test_an_ungoverned_order_is_answered_in_the_payers_name_too(served: Serving)
         ([{**ENTRY, "identifiers": [{"system": "x"}]}], "value"),
         ([{**ENTRY, "contact": {"phone": "1"}}], "phone"),
         ([{**ENTRY, "name": 5}], "str"),
+        ([{**ENTRY, "identifiers": [{"system": "x", "value": " "}]}], "value"),
+        ([{**ENTRY, "contact": {"telecom": [{"system": "pigeon", "value": "1"}]}}], "telecom"),
+        ([ENTRY, {**OTHER, "identifiers": ENTRY["identifiers"]}], "one with two"),
+        (b'[{"name": "\xff", "identifiers": []}]', "UnicodeDecodeError"),
+        (b" " * (4 * 1024 * 1024 + 1), "at most"),
     ],
     ids=[
         "empty", "no JSON", "an object", "no payers", "no identifiers", "no name", "empty identifiers",
         "unknown member", "identifier without value", "unknown contact", "number for a name",
+        "blank value", "unknown way", "two payers of one identifier", "no UTF-8", "too large",
     ],
 )  # fmt: skip
 def test_a_file_that_cannot_be_used_is_refused(content: Any, said: str, tmp_path: Path) -> None:

@@ -44,10 +44,14 @@ MALFORMED = [
     ("CDS_MEMBERS", "nosuchdb://secret@host/db"),
     ("CDS_PAYERS", "/no/such/payers.json"),
     ("CDS_PAYER_LABEL", ""),
+    ("CDS_PAYER_LABEL", "  "),
+    ("CDS_DATABASE_URL", "sqlite://"),
+    ("CDS_DATABASE_URL", "postgresql://u:secret@host/db?passwrd=secret"),
     ("CDS_DATABASE_URL", "postgres/secret"),
     ("CDS_LEDGER_KEYS", "secret"),
     ("CDS_LEDGER_DURABILITY", "half"),
     ("CDS_RETENTION_DAYS", "-1"),
+    ("CDS_RETENTION_DAYS", "1000000"),
     ("CDS_CORS_ORIGINS", "*"),
     ("CDS_CORS_ORIGINS", "https://ehr.example/app"),
     ("CDS_REDIS_URL", "http://secret@host"),
@@ -209,3 +213,35 @@ def test_a_folder_without_policies_ends_the_start(serve: Serve, tmp_path: Path) 
     assert (found.exit_code, serve.started) == (2, [])
     assert found.stderr.startswith("CDS_POLICIES_DIR: ")
     assert "Traceback" not in found.stderr
+
+
+@pytest.mark.parametrize("there", ["metrics", "metrics/counter_1.db/file"])
+def test_a_data_folder_that_has_something_else_in_it_ends_the_start(there: str, serve: Serve, tmp_path: Path) -> None:
+    """Naming the setting, without a traceback: a file where a folder must be, or a folder where a file must be."""
+    (tmp_path / "data" / there).parent.mkdir(parents=True)
+    (tmp_path / "data" / there).write_text("")
+    found = serve()
+    assert (found.exit_code, serve.started) == (2, [])
+    assert found.stderr.startswith("CDS_DATA_DIR: ")
+
+
+@pytest.mark.parametrize("auth", ["off", "required"])
+@pytest.mark.parametrize(
+    "url",
+    ["redis://:secret@host/x", "redis://:secret@host/0?ssl_ca_certs=x", "rediss://:secret@host/0?ssl_secret=1"],
+    ids=["no database", "TLS options without TLS", "no such option"],
+)
+def test_a_redis_url_that_can_never_work_ends_the_start(auth: str, url: str, serve: Serve) -> None:
+    """Naming the setting and nothing of the URL, whether tokens are asked for or not: the form has sign-ins to note."""
+    pytest.importorskip("redis")
+    found = serve(CDS_AUTH=auth, CDS_REDIS_URL=url)
+    assert (found.exit_code, serve.started) == (2, [])
+    assert "CDS_REDIS_URL: expected" in found.stderr
+    assert "secret" not in found.stderr
+
+
+def test_a_database_url_is_refused_with_its_setting_named_once(serve: Serve) -> None:
+    """Once is enough."""
+    found = serve(CDS_DATABASE_URL="sqlite:///:memory:")
+    assert found.exit_code == 2
+    assert found.stderr.count("CDS_DATABASE_URL") == 1
