@@ -24,6 +24,8 @@ REQUESTS = frozenset(
     }
 )
 
+_ELSEWHERE = ("http://", "https://")  # a patient of another server is another; one that cannot be told is nobody's
+
 
 class Record:
     """The resources of one call, while they are being collected and afterwards."""
@@ -105,12 +107,14 @@ class Record:
         if row.subject:
             subject = resource.get(row.subject)
             literal = subject.get("reference") if isinstance(subject, dict) else None
-            if not isinstance(literal, str):
-                self.mark_broken(_source(row), resource)
-                self.ownerless.append(resource)
-                return
-            if literal not in self._patients and self.name(literal) != self.patient:
-                return
+            if literal not in self._patients:
+                owner = self.name(literal)
+                if owner is None and not (isinstance(literal, str) and literal.startswith(_ELSEWHERE)):
+                    self.mark_broken(_source(row), resource)
+                    self.ownerless.append(resource)
+                    return
+                if owner != self.patient:
+                    return
         elif row.type == "Patient" and name != self.patient:
             return
         if name is not None:
