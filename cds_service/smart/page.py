@@ -8,10 +8,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from cds_service.dtr.forms import Form
+from cds_service.dtr.reports import MEGABYTE
 from cds_service.policy.determination import Determination, Finding
 from cds_service.policy.policy import Question
 from cds_service.policy.reasons import Outcome, Reason, Status
-from cds_service.smart.attachments import ACCEPTED, LARGEST_MB
+from cds_service.smart.attachments import ACCEPTED, too_large
 from cds_service.smart.fields import conditions, items_of, unit_text
 from cds_service.smart.posted import when_text
 from fhir_mappings.references import Json, child, plain, word
@@ -182,7 +183,9 @@ def _field(
         "is_part": bool(when),
         "attached": plain(word(kept, "title"), 100) or ("A report" if kept else ""),
         "accept": ACCEPTED,
-        "largest_mb": LARGEST_MB,
+        "largest_mb": form.largest_report_mb,
+        "largest": int(form.largest_report_mb * MEGABYTE),
+        "too_large": too_large(form.largest_report_mb),
     }
 
 
