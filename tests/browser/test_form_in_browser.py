@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from other_ehr import OtherEhr
-from steps import AGO, THREE, answer, complete
+from steps import THREE, answer, complete, type_result
 
 from cds_service.demo.stories import Story
 from hooks.wire import decode, encode
@@ -78,39 +78,18 @@ def test_the_answer_follows_what_is_typed(page: Page, ehr: OtherEhr, report: str
     assert ehr.written == []
 
 
-def attach(page: Page, name: str, tab_to: Callable[[Page, str], None]) -> None:
-    """Opens the file chooser by keyboard, and waits for the file."""
-    tab_to(page, f'[name="q.{name}.report"]')
-    page.keyboard.press("Space")
-    page.wait_for_function("name => document.getElementsByName(name)[0].files.length === 1", arg=f"q.{name}.report")
-
-
 def test_the_form_is_filled_by_keyboard_alone(
     page: Page, ehr: OtherEhr, report: str, tab_to: Callable[[Page, str], None]
 ) -> None:
     """Every field is reached by Tab, and every stop shows its focus."""
     page.on("filechooser", lambda chooser: chooser.set_files(report))  # from the start: the browser hears of it late
     launch(page, ehr)
-    keys = page.keyboard
     tab_to(page, 'a.skip[href="#questions"]')
-    keys.press("Enter")
-    for name, presses in (("aav5", 2), ("inhibitor", 2)):
-        tab_to(page, f'[name="q.{name}"]')  # "Not answered" is what is chosen, and comes last
-        for _ in range(presses):
-            keys.press("ArrowLeft")
-        if page.input_value(f'[name="q.{name}"]:checked') != "negative":
-            keys.press("ArrowRight")
-        assert page.input_value(f'[name="q.{name}"]:checked') == "negative"
-        tab_to(page, f'[name="q.{name}.date"]')
-        keys.type(f"{AGO[5:7]}{AGO[8:]}{AGO[:4]}")
-        attach(page, name, tab_to)
-    tab_to(page, '[name="q.liver"]')
-    keys.type("5.10")
-    tab_to(page, '[name="q.liver.date"]')
-    keys.type(f"{AGO[5:7]}{AGO[8:]}{AGO[:4]}")
-    attach(page, "liver", tab_to)
+    page.keyboard.press("Enter")
+    for name, value in THREE.items():
+        type_result(page, name, value, tab_to)
     tab_to(page, 'button[value="complete"]')
-    keys.press("Enter")
+    page.keyboard.press("Enter")
     page.get_by_role("heading", name="What happens next").wait_for()
     assert "All of the plan’s criteria are met" in page.locator("main").inner_text()
 
