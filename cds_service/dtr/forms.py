@@ -1,6 +1,6 @@
 """Every form of a library, built once, and found by id, canonical and version."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import cached_property
@@ -14,6 +14,7 @@ from cds_service.dtr.names import DtrVersion, form_url
 from cds_service.dtr.prefill_library import Prefill, prefill
 from cds_service.dtr.questionnaire import questionnaire
 from cds_service.dtr.reports import largest_report_mb
+from cds_service.dtr.search import Candidate
 from cds_service.dtr.value_sets import code_system, value_set
 from cds_service.policy.compiled import CompiledPolicy
 from cds_service.policy.library import Library
@@ -146,6 +147,19 @@ class Forms:
         form_id, _, version = name.partition("|")
         form = self.at(form_id.removesuffix("-prefill") + (f"|{version}" if version else ""), today)
         return form.filled_in_by.resource if form is not None and form.filled_in_by is not None else None
+
+    def candidates(self, kind: str, version: DtrVersion, today: date) -> Iterator[Candidate]:
+        """Every version of all that is served of a type, for a client that speaks that version of DTR."""
+        if kind == "ValueSet":
+            yield from (Candidate(one, self.value_set(one["url"]) is one) for one in self._value_sets)
+        elif kind == "CodeSystem":
+            yield from (Candidate(one, True) for one in self.code_systems.values())
+        for form in self.every():
+            is_current = self.find(form.url, today) is form
+            if kind == "Questionnaire":
+                yield Candidate(form.spoken(version), is_current)
+            elif kind == "Library" and form.filled_in_by is not None:
+                yield Candidate(form.filled_in_by.resource, is_current)
 
     def every(self) -> tuple[Form, ...]:
         """Every version of every form, oldest first."""
