@@ -33,7 +33,6 @@ from cds_service.rates import Rates
 from cds_service.release import release
 from cds_service.routes import cds_blueprint
 from cds_service.settings import Settings
-from cds_service.smart.kept import KeptForms
 from cds_service.smart.routes import desk_of, smart_blueprint
 from cds_service.web import register_errors
 from fhir_mappings.chart import Vocabulary
@@ -81,12 +80,11 @@ def create_app(settings: Settings, knowledge: Knowledge | None = None, forms: Fo
     log, metrics = service_log(), Metrics()
     ledger = open_ledger(settings, log)
     ledger.start(settings.deadline_s)
-    kept = KeptForms(settings.data_dir, settings.ledger_keys.get_secret_value())
     service = replace(
         build_service(settings, ledger, ledger.assertion_secret, knowledge),
-        reader=FhirClient(circuits=_circuits(settings, log, metrics)),
+        reader=FhirClient(verify=settings.verify, circuits=_circuits(settings, log, metrics)),
         form_app=True,
-        kept_forms=kept.of,
+        kept_forms=ledger.forms.of,
     )
     traces = _traces(settings)
     service = traces.around(service) if traces is not None else service
@@ -110,7 +108,7 @@ def create_app(settings: Settings, knowledge: Knowledge | None = None, forms: Fo
     app.register_blueprint(fhir_endpoint(service, forms, settings, fhir_callers(callers, tokens), known_by(ledger)))
     if isinstance(callers, RegisteredCallers):
         app.register_blueprint(token_endpoint(callers, tokens, settings.public_url))
-    app.register_blueprint(smart_blueprint(desk_of(service, forms, settings, kept), settings))
+    app.register_blueprint(smart_blueprint(desk_of(service, forms, settings, ledger.forms.keep), settings))
     allow_origins(app, settings.cors_origins)
     return app
 
@@ -175,7 +173,7 @@ def build_service(
     return Service(
         library=library,
         vocabulary=Vocabulary(knowledge.codes, labs, settings.public_url),
-        reader=FhirClient(),
+        reader=FhirClient(verify=settings.verify),
         links=Links(settings.public_url),
         label=settings.payer_label,
         hcpcs=library.systems.systems["hcpcs"][0],

@@ -10,7 +10,7 @@ from cds_service.auth.replay import ReplayStoreError
 from cds_service.metrics import Metrics
 from cds_service.rates import Rates
 from cds_service.settings import Settings
-from fhir_mappings.servers import Server, base_of, registered_base
+from fhir_mappings.servers import bases_of, server_at
 from hooks.coverage_information import Dialect
 from hooks.refusals import Refusal
 from hooks.service import Caller
@@ -111,14 +111,8 @@ def _known(found: Registered) -> Caller:
 
 def caller(name: str, dialect: Dialect | None, fhir_servers: Iterable[str]) -> Caller:
     """A caller that may have these FHIR servers read, and no other."""
-    allowed = tuple(base for given in fhir_servers if (base := base_of(given)) is not None)
-
-    def server_for(url: str, token: str) -> Server | None:
-        base = base_of(url)
-        registered = registered_base(base, allowed) if base is not None else None
-        return Server(base, token or None, registered) if base is not None and registered is not None else None
-
-    return Caller(name, dialect, server_for)
+    allowed = bases_of(fhir_servers)
+    return Caller(name, dialect, lambda url, token: server_at(url, allowed, token))
 
 
 def callers_of(settings: Settings, log: Any, metrics: Metrics, rates: Rates) -> Callers:
@@ -130,5 +124,6 @@ def callers_of(settings: Settings, log: Any, metrics: Metrics, rates: Rates) -> 
         settings.data_dir,
         settings.redis_url,
         note=lambda jku, failure: log.warning("keys not fetched", kind=failure.value),
+        verify=settings.verify,
     )
     return RegisteredCallers(authenticator, settings.public_url, lambda reason: metrics.refused(reason.value), rates)

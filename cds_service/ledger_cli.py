@@ -70,15 +70,24 @@ def export(since: datetime | None, member: str | None) -> None:
 
 
 @ledger.command()
+@click.option("--member", help="of this member")
+def forms(member: str | None) -> None:
+    """Completed forms that an EHR did not take, readable, as JSON lines."""
+    with _access() as access:
+        for line in access.forms(member=member):
+            sys.stdout.buffer.write(line)
+
+
+@ledger.command()
 @click.option("--member", help="everything of this member")
 @click.option("--older-than-days", type=click.IntRange(1), help="everything older")
 def purge(member: str | None, older_than_days: int | None) -> None:
-    """Removes decisions of a member, or old ones."""
+    """Removes decisions and kept forms of a member, or old ones."""
     if (member is None) == (older_than_days is None):
         raise click.UsageError("give either --member or --older-than-days")
     with _access() as access:
         count = access.purge(member=member, older_than_days=older_than_days)
-    click.echo(f"{count} decisions removed")
+    click.echo(f"{count} rows removed")
 
 
 @ledger.command()

@@ -66,9 +66,9 @@ def cds_blueprint(
     def feedback(service_id: str) -> Response:
         deadline = time.monotonic() + settings.deadline_s - _MARGIN_S
         _hook(service_id)
-        callers.identify(request.headers.get("Authorization"), request.path)
+        caller = callers.identify(request.headers.get("Authorization"), request.path)
         items = parse_feedback(body_of(settings.max_body_bytes))
-        if ledger is None or not ledger.feedback(tuple(_kept(item) for item in items), deadline):
+        if ledger is None or not ledger.feedback(tuple(_kept(item, caller.name) for item in items), deadline):
             raise Refusal(503, "transient", "the feedback could not be kept; send it again")
         metrics.feedback(item.outcome for item in items)
         return Response(status=200)
@@ -123,7 +123,7 @@ def _count(metrics: Metrics, hook: Hook, result: Any) -> None:
         metrics.unread(hook.name, unread)
 
 
-def _kept(item: Feedback) -> FeedbackItem:
+def _kept(item: Feedback, caller: str) -> FeedbackItem:
     return FeedbackItem(
         card=item.card,
         outcome=item.outcome,
@@ -132,4 +132,5 @@ def _kept(item: Feedback) -> FeedbackItem:
         reason_code=item.reason_code,
         reason_system=item.reason_system,
         comment=item.comment,
+        caller=caller,
     )

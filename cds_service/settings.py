@@ -1,6 +1,7 @@
 """Every setting of the service, from environment variables `CDS_*`. A test holds the README's table against it."""
 
 import difflib
+import ssl
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -54,6 +55,11 @@ class Settings(BaseSettings):
     trusted_clients: FilePath | None = Field(None, description="JSON file of the registered CDS clients")
     fhir_servers: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="comma-separated FHIR base URLs that may be read when `CDS_AUTH=off`"
+    )
+    ca_file: FilePath | None = Field(
+        None,
+        description="PEM file of the authorities that servers' certificates are checked against, "
+        "instead of the public ones",
     )
     data_dir: Path = Field(default_factory=_data_dir, description="where the service keeps its files")
     authorization: Literal["guidance", "issue"] = Field(
@@ -132,6 +138,21 @@ class Settings(BaseSettings):
         except LedgerSettingError as error:
             raise ValueError(str(error).removeprefix("CDS_LEDGER_KEYS: ")) from None
         return given
+
+    @field_validator("ca_file")
+    @classmethod
+    def _authorities(cls, given: Path | None) -> Path | None:
+        try:
+            if given is not None:
+                ssl.create_default_context(cafile=str(given))
+        except OSError:  # ssl.SSLError is one
+            raise ValueError("expected a file that can be read, with certificates in PEM") from None
+        return given
+
+    @property
+    def verify(self) -> bool | str:
+        """What `requests` checks the certificates of servers against: a file, or True for the public authorities."""
+        return str(self.ca_file) if self.ca_file is not None else True
 
     @field_validator("cors_origins", "smart_frames")
     @classmethod

@@ -241,7 +241,7 @@ class PatientWorker(ThreadWorker):
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
-            self._leave_port()
+            pass  # it has hung up, in its own way
         self._close(conn)
 
     def _close(self, conn: TConn) -> None:

@@ -29,6 +29,7 @@ from fhir_mappings.questionnaire_response import read_answers
 from fhir_mappings.reads import Asked, Needs, Reader, Reads, Wanted, users
 from fhir_mappings.record import Record
 from fhir_mappings.references import Json, word
+from fhir_mappings.result_values import doubted
 from fhir_mappings.servers import Server, base_of
 
 __all__ = ["Asked", "Chart", "Needs", "Vocabulary", "Wanted", "chart_of", "collect", "gather", "outline_of"]
@@ -183,6 +184,12 @@ def _results(record: Record, needs: Needs, labs: LabTable) -> dict[str, tuple[Re
         for result in read_report(resource, labs):
             if result.test in found:
                 found[result.test].append(result)
+    for resource in record.ownerless:
+        read = {"Observation": read_observation, "DiagnosticReport": read_report}.get(word(resource, "resourceType"))
+        for result in read(resource, labs) if read is not None else ():
+            if result.test in found:
+                title = labs.test(result.test).title
+                found[result.test].append(doubted(result, f"{title}: a result that does not say whose it is"))
     for results in found.values():
         results.sort(key=_age, reverse=True)
     return {test: tuple(results) for test, results in found.items()}

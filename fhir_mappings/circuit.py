@@ -2,7 +2,8 @@
 
 Knows base URLs and what was heard from them. Opens no connection. A round of reads counts against a server when
 nothing at all was heard from it since the round began, from any call: so neither one slow resource type nor one
-caller's bad token is taken for a server that is down. Any status but a gateway's (502, 503, 504) is an answer.
+caller's bad token is taken for a server that is down. Any status is an answer but a gateway's (502, 503, 504), and 429
+or 500 where a round of several resource types gets nothing else: such a server is spared what it cannot do.
 
 pybreaker holds one lock during each call, and circuitbreaker sends any number of probes; neither fits forty reads at
 once.
@@ -92,7 +93,7 @@ class Circuits:
             self._note(server.registered, False)
 
     def silent(self, base: str, began: float, refused: bool, probe: bool) -> None:
-        """A round since `began` got no answer; `refused`: not even a connection, or a gateway said so."""
+        """A round since `began` got no answer; `refused`: it was sent away, and did not merely wait in vain."""
         with self._lock:
             server, now = self._servers.get(base), self._clock()
             if server is None or server.heard_at >= began:

@@ -9,6 +9,7 @@ are shut down, so that a server that drips a byte a second holds no thread. A se
 `circuit`.
 """
 
+import random
 import threading
 import time
 from collections.abc import Sequence
@@ -88,6 +89,8 @@ _TRY_AGAIN = frozenset({429, 502, 503, 504})
 _GATEWAY = frozenset({502, 503, 504})  # what a gateway says for a server that it cannot reach
 # What a server does not say, or not to us: everything else is an answer.
 _NO_ANSWER = frozenset({Failure.TIMEOUT, Failure.UNREACHABLE, Failure.NOT_ASKED, Failure.FOREIGN_PAGE, Failure.FAULT})
+_HELPLESS = frozenset({Failure.BUSY, Failure.SERVER_ERROR})  # an answer to one read; of every read, it is none
+_UNHEARD = _NO_ANSWER | _HELPLESS
 
 
 class FhirClient:
@@ -126,13 +129,14 @@ class FhirClient:
     def _probe(self, server: Server, reads: list[_Read], deadline: float) -> None:
         """One read first, and the others only after an answer to it."""
         began = time.monotonic()
-        first = next((read for read in reads if read.query.url(server.base) is not None), reads[0])
+        # Any of them: one resource type that always fails must not keep a server that is well from being read.
+        first = random.choice([read for read in reads if read.query.url(server.base) is not None] or reads)  # noqa: S311
         others = [read for read in reads if read is not first]
         try:
             self._round(server, [first], deadline)
         finally:
             self._weigh([first], began, probe=True)
-        if first.failed not in _NO_ANSWER and not first.is_unconnected:
+        if first.failed not in _UNHEARD and not first.is_unconnected:
             self._round(server, others, deadline)
         else:
             _leave(others)
@@ -140,7 +144,7 @@ class FhirClient:
     def _weigh(self, reads: list[_Read], began: float, probe: bool = False) -> None:
         """Tells the circuit of a round that got no answer at all."""
         server = reads[0].server
-        refused = any(read.is_unconnected for read in reads)
+        refused = any(read.is_unconnected for read in reads) or _is_helpless(reads)
         if probe or refused or any(read.failed is Failure.TIMEOUT for read in reads):
             self._circuits.silent(server.base, began, refused, probe)
 
@@ -177,7 +181,7 @@ class FhirClient:
                 self._read_pages(read)
         except FailedError as failed:
             read.failure = failed.kind
-            if failed.kind not in _NO_ANSWER and not read.is_unconnected:
+            if failed.kind not in _UNHEARD and not read.is_unconnected:
                 self._circuits.heard(read.server.base)
         except requests.Timeout:
             read.failure = Failure.TIMEOUT
@@ -267,6 +271,12 @@ class FhirClient:
         opened = unzipped(body, most)
         read.budget.spend(len(opened))
         return opened
+
+
+def _is_helpless(reads: list[_Read]) -> bool:
+    """True when the server is too busy for everything or fails at everything: reads of one type alone do not tell."""
+    kinds = {read.query.path.partition("/")[0] for read in reads}
+    return len(kinds) > 1 and all(read.failed in _UNHEARD for read in reads)
 
 
 def _leave(reads: list[_Read]) -> None:

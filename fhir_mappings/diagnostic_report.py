@@ -5,6 +5,7 @@ Read are the tests that laboratories and imaging really report so: AAV5 antibody
 """
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from cds_service.policy.facts import NO_NAMES, Interval, Result, Stage
@@ -15,7 +16,7 @@ from fhir_mappings.fibrosis import fibrosis_stage
 from fhir_mappings.labs import LabTable, LabTest, Match
 from fhir_mappings.quantity import read_number_text
 from fhir_mappings.result_flags import ResultFlags, flag_words, flags_of
-from fhir_mappings.result_values import result_display
+from fhir_mappings.result_values import NO_RESULTS, of_unknown_status, result_display
 from fhir_mappings.result_words import word_of_number, words_of
 
 _STAGES = {
@@ -29,9 +30,10 @@ _STAGES = {
 }
 _IN_WORDS = ("aav5_antibody", "factor_ix_inhibitor", "factor_viii_inhibitor")
 _LIVER = ("liver_stiffness", "fibrosis_stage")
-_KPA = re.compile(
-    r"(?P<before>[^.;\n]{0,60}?)(?P<number>[<>≤≥]?\s*\d+(?:\.\d+)?(?:\s?(?:-|–|to)\s?\d+(?:\.\d+)?)?)\s?kPa\b", re.I
-)
+# Possessive (`++`): a long run of digits is looked at once, not from each of its digits.
+_KPA = re.compile(r"(?<!\d)\d++(?:\.\d++)?+(?:\s?(?:-|–|to)\s?\d++(?:\.\d++)?+)?(?=\s?kPa\b)", re.I)
+_BEFORE_KPA = re.compile(r"([^.;\n]{0,60}?)([<>≤≥]?\s*+)\Z")
+_LONGEST = 64 * 1024  # of a conclusion; in a longer one nothing is looked for
 # A number beside kPa that is not this patient's stiffness of today.
 _OTHER_KPA = re.compile(
     r"\bIQR\b|interquartile|normal|reference|cut-?off|threshold|suggest|spleen|splenic|prior|previous|was\b.*\b(19|20)\d\d"
@@ -49,7 +51,9 @@ def read_report(resource: dict[str, Any], labs: LabTable) -> tuple[Result, ...]:
     status = resource.get("status")
     stage = _STAGES.get(status) if isinstance(status, str) else None
     if stage is None:
-        return ()
+        if status in NO_RESULTS:
+            return ()
+        return of_unknown_status(read_report({**resource, "status": "final"}, labs))
     conclusion = resource.get("conclusion")
     text = conclusion if isinstance(conclusion, str) else ""
     found: list[Result] = []
@@ -115,11 +119,9 @@ def _of_liver(
             found.append(_result(resource, labs.test("liver_stiffness"), "", stage, labs))
         return found
     stiffness = labs.test("liver_stiffness")
-    numbers = {
-        " ".join(match["number"].split())
-        for match in _KPA.finditer(text)
-        if not _OTHER_KPA.search(match["before"].rstrip("( :"))
-    }
+    if len(text) > _LONGEST:
+        return [_result(resource, stiffness, "see report", stage, labs, problem=Reason.INCONCLUSIVE)]
+    numbers = set(_kpa(text))
     readings = [read_number_text(f"{number} kPa", stiffness) for number in numbers]
     values = {reading.value for reading in readings if reading is not None and reading.value is not None}
     if len(values) == 1 and len(readings) == 1:
@@ -132,6 +134,16 @@ def _of_liver(
         shown = f"F{low}" if low == high else f"F{low}-F{high}"
         found.append(_result(resource, labs.test("fibrosis_stage"), shown, stage, labs, value=metavir, text=text))
     return found
+
+
+def _kpa(text: str) -> Iterator[str]:
+    """The numbers beside kPa that are this patient's stiffness of today, as written."""
+    end = 0
+    for match in _KPA.finditer(text):
+        before = _BEFORE_KPA.search(text[max(end, match.start() - 80) : match.start()])
+        end = match.end()
+        if before is not None and not _OTHER_KPA.search(before[1].rstrip("( :")):
+            yield " ".join(f"{before[2]}{match[0]}".split())
 
 
 def _result(

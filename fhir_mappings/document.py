@@ -20,7 +20,8 @@ SOURCE = "notes"
 ATTACHMENT_CHARACTERS = 64 * 1024
 _ALL_CHARACTERS = 512 * 1024  # of one chart: further text is not read, and the source says so
 _SENTENCE_END = re.compile(r"(?<=[.!?;])\s+|\s[•·]\s")
-_LINE_END = re.compile(r"(?:\r\n|\r|\n)(?!\s*[a-z0-9(])")
+_SPACE = re.compile(r"\s++")
+_GOES_ON = re.compile(r"[a-z0-9(]")
 _REPORT_STANDS = frozenset({"final", "amended", "corrected", "appended"})
 
 
@@ -73,7 +74,7 @@ def sentences(text: str) -> Iterator[str]:
     Without its heading, a line below "Family history:" would be said of the patient.
     """
     heading = ""
-    for line in _LINE_END.split(text):
+    for line in _SPACE.sub(_break, text).split("\n"):
         if not line.strip():
             heading = ""
             continue
@@ -84,6 +85,15 @@ def sentences(text: str) -> Iterator[str]:
             cleaned = plain(piece, 600)
             if cleaned:
                 yield f"{heading} {cleaned}" if heading else cleaned
+
+
+def _break(found: re.Match[str]) -> str:
+    """What stands for a run of space: a space within a line, else the end of a line, of which two leave one empty."""
+    space = found[0].replace("\r\n", "\n")
+    ends = space.count("\n") + space.count("\r")
+    if not ends or _GOES_ON.match(found.string, found.end()):
+        return " "
+    return "\n" * min(ends, 2) + ("" if found[0][-1] in "\r\n" else " ")
 
 
 def _document_texts(document: Json, record: Record) -> Iterator[str]:

@@ -20,6 +20,7 @@ _DENIED = re.compile(
     r"\b(?:no|not|without|exclud\w*|rule[sd]? out|below|less than|history of|prior|previous\w*)\b(?:\W+\w+){0,3}\W*$",
     re.I,
 )
+_BEFORE = 200  # characters in which a denial stands before its stage
 
 
 def fibrosis_stage(text: str, words: WordTable) -> Interval | None:
@@ -40,7 +41,7 @@ def fibrosis_stage(text: str, words: WordTable) -> Interval | None:
 def _all(text: str) -> set[Interval]:
     found: set[Interval] = set()
     for match in _STAGE.finditer(text):
-        if _DENIED.search(text[: match.start()]):
+        if _DENIED.search(text[max(0, match.start() - _BEFORE) : match.start()]):
             continue
         low = Decimal(match["low"])
         high = Decimal(match["high"]) if match["high"] else low

@@ -1,7 +1,7 @@
 """What one call knows of one patient: every resource that was sent or read, filtered again and found by reference.
 
 Here, and only here, it is decided that a resource is this patient's. Another patient's resource is not kept at all; one
-that does not say whose it is counts as broken, since it may hide a fact.
+that does not say whose it is counts as broken, since it may hide a fact: of a result it is known that there is one.
 """
 
 from collections.abc import Iterable
@@ -24,6 +24,8 @@ REQUESTS = frozenset(
     }
 )
 
+_ELSEWHERE = ("http://", "https://")  # a patient of another server is another; one that cannot be told is nobody's
+
 
 class Record:
     """The resources of one call, while they are being collected and afterwards."""
@@ -34,6 +36,7 @@ class Record:
         self.resources: dict[str, list[Json]] = {}
         self.unread: set[str] = set()  # sources, as in Facts.unread
         self.broken: dict[str, list[str]] = {}  # by source: references of what could not be read
+        self.ownerless: list[Json] = []  # that do not say whose they are, as they came
         self.failures: dict[str, Failure] = {}  # what was asked → why it is not there
         self._aliases = dict(prefetched.aliases)
         self._by_reference: dict[str, Json] = {}
@@ -104,11 +107,14 @@ class Record:
         if row.subject:
             subject = resource.get(row.subject)
             literal = subject.get("reference") if isinstance(subject, dict) else None
-            if not isinstance(literal, str):
-                self.mark_broken(_source(row), resource)
-                return
-            if literal not in self._patients and self.name(literal) != self.patient:
-                return
+            if literal not in self._patients:
+                owner = self.name(literal)
+                if owner is None and not (isinstance(literal, str) and literal.startswith(_ELSEWHERE)):
+                    self.mark_broken(_source(row), resource)
+                    self.ownerless.append(resource)
+                    return
+                if owner != self.patient:
+                    return
         elif row.type == "Patient" and name != self.patient:
             return
         if name is not None:

@@ -4,6 +4,7 @@ Knows base URLs and quirks. Opens no connection.
 """
 
 import re
+from collections.abc import Iterable
 from urllib.parse import urljoin, urlsplit
 
 from msgspec import Struct
@@ -99,6 +100,18 @@ def base_of(url: object) -> str | None:
 def registered_base(base: str, allowed: tuple[str, ...]) -> str | None:
     """The one of the allowed bases that `base` is or lies below, for they name folders, not prefixes; or None."""
     return next((folder for folder in allowed if base == folder or base.startswith(folder + "/")), None)
+
+
+def bases_of(urls: Iterable[str]) -> tuple[str, ...]:
+    """The bases among these URLs, each in one spelling."""
+    return tuple(base for url in urls if (base := base_of(url)) is not None)
+
+
+def server_at(url: str, allowed: tuple[str, ...], token: str = "") -> Server | None:
+    """The server of that URL where it is, or lies below, one of the allowed bases; else None."""
+    base = base_of(url)
+    registered = registered_base(base, allowed) if base is not None else None
+    return Server(base, token or None, registered) if base is not None and registered is not None else None
 
 
 def may_be_called(base: str, allowed: tuple[str, ...]) -> bool:

@@ -10,14 +10,19 @@ for each order that the call asks about
 
 from collections.abc import Mapping
 from datetime import date
+from itertools import chain
 from typing import Any
 
 from msgspec import Struct
 
 from cds_service.policy.determination import Determination
-from fhir_mappings.chart import chart_of, complete_record, open_record, outline_of
+from fhir_mappings.chart import Needs, chart_of, complete_record, open_record, outline_of
 from fhir_mappings.fhir_dates import parse_date
 from fhir_mappings.needs import needs_of
+from fhir_mappings.questionnaire_response import SOURCE as ANSWERS
+from fhir_mappings.reads import test_source
+from fhir_mappings.record import Record
+from fhir_mappings.servers import Server
 from hooks.book import Receipt
 from hooks.call import Call
 from hooks.cards import unread_order_card
@@ -54,17 +59,18 @@ def answered(call: Call, hook: Hook, service: Service, caller: Caller, moment: M
         return Answered({"cards": [], "systemActions": []})
     asked = asked_of(call, orders, moment)
     sent = open_record(asked, server)
-    if server is not None:
-        sent.record.add_all(service.kept_forms(server.base, call.patient_id))
-    counts = counts_of(sent.record)
     products = [products_of(order.resource, sent.record, service) for order in orders]
-    needs = needs_of(service.library.governing(frozenset[str]().union(*products), moment.today), asked)
+    days = [day_of(order.resource, moment.today) for order in orders]
+    governing = [service.library.governing(known, day) for known, day in zip(products, days, strict=True)]
+    needs = needs_of(dict.fromkeys(chain(*governing)), asked)
+    if server is not None and needs.questionnaires:
+        add_kept_forms(sent.record, service, server, call.patient_id, needs, moment)
+    counts = counts_of(sent.record)
     complete_record(sent, needs, asked, service.vocabulary, service.reader, server, moment.deadline)
     home = server.base if server is not None else f"{caller.name} {call.fhir_server}".strip()
     asking = Asking(call, hook, caller, service, dialect, choices(call.configuration), moment.today, home)
     judged = []
-    for order, known in zip(orders, products, strict=True):
-        day = day_of(order.resource, moment.today)
+    for order, known, day in zip(orders, products, days, strict=True):
         if known:
             chart = chart_of(sent.record, order.resource, needs, asked, service.vocabulary, day)
         else:
@@ -78,6 +84,16 @@ def answered(call: Call, hook: Hook, service: Service, caller: Caller, moment: M
     said = tuple(one.said for one in judged if one.said is not None)
     response = _response(asking, answers)
     return Answered(response, said, lost, metric_of(call, sent.record, counts, orders, answers, response))
+
+
+def add_kept_forms(
+    record: Record, service: Service, server: Server, patient_id: str, needs: Needs, moment: Moment
+) -> None:
+    """Adds the forms that this EHR did not take; where there may be more, whatever they can say counts as unread."""
+    kept = service.kept_forms(server.base, patient_id, moment.deadline)
+    record.add_all(kept.forms)
+    if not kept.is_whole:
+        record.unread.update({ANSWERS}, map(test_source, needs.tests))
 
 
 def day_of(order: Mapping[str, Any], today: date) -> date:

@@ -5,7 +5,7 @@ not said.
 """
 
 from datetime import date
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -38,6 +38,13 @@ class Receipt(Struct, frozen=True):
     recorded: bool
     number: str = ""  # the authorization number that stands for this member, drug, order and coverage
     issued_on: date | None = None
+
+
+class KeptForms(Struct, frozen=True):
+    """Completed forms of one patient that the EHR did not take."""
+
+    forms: tuple[dict[str, Any], ...] = ()  # QuestionnaireResponses, oldest first
+    is_whole: bool = True  # False: there may be more, which could not be read
 
 
 class Book(Protocol):

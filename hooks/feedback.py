@@ -10,6 +10,7 @@ from hooks.refusals import Refusal, missing, type_name, wrong_type
 from hooks.wire import decode
 
 _OUTCOMES = ("accepted", "overridden")
+MOST_ITEMS = 1000  # of one call: a hundred thousand of them keep the ledger from everybody else
 _LONGEST = 200  # of a card's or suggestion's id, of a code
 _COMMENT = 10_000
 
@@ -38,6 +39,8 @@ def parse_feedback(body: bytes) -> tuple[Feedback, ...]:
         raise wrong_type("feedback", "an array", found)
     if not found:
         raise Refusal(400, "value", "feedback: expected at least one element, found none", "feedback")
+    if len(found) > MOST_ITEMS:
+        raise Refusal(400, "too-costly", f"feedback: expected at most {MOST_ITEMS} elements in one call", "feedback")
     return tuple(_item(item, f"feedback[{index}]") for index, item in enumerate(found))
 
 

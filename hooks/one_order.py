@@ -155,7 +155,7 @@ def entry_of(asking: Asking, judged: Judged) -> Entry | None:
         hook_instance=asking.call.instance,
         caller=asking.caller.name,
         dialect=asking.dialect,
-        member=_member_key(asking, judged),
+        member=member_key(asking, judged),
         order=f"{asking.home} {judged.draft.reference}",
         coverage=judged.standing.reference or "",
         assertion_id=judged.assertion_id,
@@ -182,7 +182,7 @@ def _wants_number(asking: Asking, judged: Judged, said: Determination) -> bool:
     )
 
 
-def _member_key(asking: Asking, judged: Judged) -> str:
+def member_key(asking: Asking, judged: Judged) -> str:
     """Who the member is: the roster's id, else payer with member number, else the beneficiary on that FHIR server."""
     member, chart = judged.standing.member, judged.chart
     if member is not None and member.member_id:
@@ -194,7 +194,7 @@ def _member_key(asking: Asking, judged: Judged) -> str:
         known = (*numbers.of_coverage, *numbers.of_patient)
         payers = [f"{system}|{value}" for payer in chart.coverage.payers for system, value in payer.identifiers]
         if known and payers:
-            return f"payer {payers[0]} {known[0]}"
+            return f"payer {min(payers)} {known[0]}"  # the order of identifiers says nothing
     return f"patient {asking.home} {asking.call.patient_id}"
 
 

@@ -1,6 +1,6 @@
 """What calls are answered with, built once; and what is new with each call: the moment and the caller."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any
 
@@ -13,7 +13,7 @@ from cds_service.policy.library import Library
 from fhir_mappings.chart import Vocabulary
 from fhir_mappings.reads import Reader
 from fhir_mappings.servers import Server
-from hooks.book import Book
+from hooks.book import Book, KeptForms
 from hooks.coverage_information import Dialect, Links
 from hooks.coverages import Plans
 from hooks.suggestions import Orderable
@@ -54,5 +54,5 @@ class Service(Struct, frozen=True):
     log: Any
     determine: Callable[[CompiledPolicy, Facts], Determination] = determine
     form_app: bool = False  # the documentation form can be launched as a SMART app
-    # FHIR base and patient id → completed forms that this EHR did not take
-    kept_forms: Callable[[str, str], Iterable[dict[str, Any]]] = lambda base, patient: ()
+    # FHIR base, patient id and deadline (monotonic seconds) → completed forms that this EHR did not take
+    kept_forms: Callable[[str, str, float], KeptForms] = lambda base, patient, deadline: KeptForms()

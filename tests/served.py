@@ -21,8 +21,8 @@ def free_port() -> int:
 class Served:
     """A running service."""
 
-    def __init__(self, port: int, log: Path) -> None:
-        self.port, self._log = port, log
+    def __init__(self, port: int, log: Path, pid: int) -> None:
+        self.port, self._log, self.pid = port, log, pid
 
     def written(self) -> str:
         """Everything that it wrote to standard output and standard error."""
@@ -53,7 +53,7 @@ def served(folder: Path, **settings: str) -> Iterator[Served]:
     with log.open("wb") as stream:
         process = subprocess.Popen(command, env=environment, stdout=stream, stderr=stream)  # noqa: S603
         try:
-            found = Served(port, log)
+            found = Served(port, log, process.pid)
             _wait(found, process)
             yield found
         finally:

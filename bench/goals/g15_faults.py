@@ -1,6 +1,8 @@
 """G15: a FHIR server that fails costs its own callers their deadline, and others nothing.
 
-The service has a deadline of one second here. Four clients call with the faulty server, two with everything sent.
+The service has a deadline of one second here. Four clients call with the faulty server, two with everything sent. Each
+calls again as soon as it is answered, so four more take their share of the cores whatever their FHIR server does: the
+two are measured beside four that send everything as well.
 """
 
 from collections.abc import Iterator
@@ -27,11 +29,12 @@ def measure(stage: Stage) -> Iterator[Row]:
     service = stage.start(Process("the service", command, port, settings))
     sent = full_prefetch("15 KB")
     expect_met(Connection(port), sent)
-    alone: list[float] = []
     for fault, base in bases.items():
         quiet = Group(service, HOOK, sent.body, 2)
         run([quiet], 1.5)
-        alone.append(percentile(quiet.samples, 0.99))
+        alone = percentile(quiet.samples, 0.99)
+        crowd = Group(service, HOOK, sent.body, 2)
+        run([crowd, Group(service, HOOK, sent.body, 4)], 1.5)
         others = Group(service, HOOK, sent.body, 2)
         troubled = Group(service, HOOK, template(fault, call_of(story(), {}, base)).body, 4)
         run([troubled, others], 4.0)
@@ -41,6 +44,8 @@ def measure(stage: Stage) -> Iterator[Row]:
         aim = 1000 * DEADLINE_S + 50
         remark = f"{len(troubled.samples)} calls"
         yield Row("G15", f"FHIR server: {FAULTS[fault]}: slowest answer", "ms", (slowest,), aim, 2 * aim, remark)
-        ratio = percentile(others.samples, 0.99) / alone[-1]
-        what = f"FHIR server: {FAULTS[fault]}: others' p99 over theirs alone"
-        yield Row("G15", what, "×", (ratio,), 2.0, 8.0, f"of {len(others.samples)} calls")
+        ninety_nine = percentile(others.samples, 0.99)
+        what = f"FHIR server: {FAULTS[fault]}: others' p99 over theirs"
+        yield Row("G15", f"{what} alone", "×", (ninety_nine / alone,), 2.0, 16.0, f"of {len(others.samples)} calls")
+        beside = ninety_nine / percentile(crowd.samples, 0.99)
+        yield Row("G15", f"{what} beside four that send everything", "×", (beside,), None, 4.0)

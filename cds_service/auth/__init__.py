@@ -23,15 +23,20 @@ __all__ = [
 
 
 def build_authenticator(
-    trusted_clients: Path | None, data_dir: Path, redis_url: str = "", note: Note | None = None
+    trusted_clients: Path | None,
+    data_dir: Path,
+    redis_url: str = "",
+    note: Note | None = None,
+    verify: bool | str = True,
 ) -> Authenticator:
     """What checks the token of each call; with no file of clients it refuses every call.
 
     It opens no connection and no file of used tokens yet: built before or after a fork alike. `note` is told of each
-    key set that could not be fetched. Raises ClientsFileError and RedisUrlError.
+    key set that could not be fetched; `verify` is what certificates are checked against, as `requests` takes it. Raises
+    ClientsFileError and RedisUrlError.
     """
     clients = read_trusted_clients(trusted_clients) if trusted_clients is not None else TrustedClients()
-    reader = KeySetReader()
+    reader = KeySetReader(verify=verify)
     published = {
         jku: PublishedKeys(jku, reader.read) if note is None else PublishedKeys(jku, reader.read, note=note)
         for jku in clients.key_urls

@@ -72,6 +72,7 @@ class SeenTokensFile:
         self._path, self._clock, self._most_rows, self._wait_s = path, clock, most_rows, wait_s
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None  # that the connection has open
         self._notes = 0
         _OPEN.add(self)
 
@@ -132,8 +133,11 @@ class SeenTokensFile:
         try:
             while True:
                 try:
+                    if self._connection is not None and self._file != self._file_now():
+                        self._forget()  # removed or replaced: the other processes would note in another one
                     if self._connection is None:
                         self._connection = self._open()
+                        self._file = self._file_now()
                     return work(self._connection)
                 except sqlite3.OperationalError as error:
                     # The primary code is in the low byte. Busy is another process's turn, and passes.
@@ -148,6 +152,13 @@ class SeenTokensFile:
             raise ReplayStoreError(f"the file of used tokens cannot be used ({name})") from None
         finally:
             self._lock.release()
+
+    def _file_now(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self._path)
+        except FileNotFoundError:
+            return None
+        return found.st_dev, found.st_ino
 
     def _open(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -12,17 +12,19 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, insert, select, up
 from cds_service.ledger.database import READS, Database
 from cds_service.ledger.feedback import FeedbackRow, feedback_table
 from cds_service.ledger.fingerprint import Fingerprints, id_floor
+from cds_service.ledger.forms import opened_form
 from cds_service.ledger.installation import read_keys
 from cds_service.ledger.migrate import migrate
 from cds_service.ledger.purge import PURGED_AT_ONCE, Doomed, of_member, older_than, purge_some
 from cds_service.ledger.replay import Replayed, replay
 from cds_service.ledger.rows import word
-from cds_service.ledger.schema import access_log, authorization, decision, feedback
+from cds_service.ledger.schema import access_log, authorization, decision, feedback, kept_form
 from cds_service.ledger.sealing import Seal
 from cds_service.policy.library import Library
+from hooks.wire import encode
 
 _PAGE = 200
-Action = Literal["show", "export", "replay", "feedback", "purge", "reseal"]
+Action = Literal["show", "export", "forms", "replay", "feedback", "purge", "reseal"]
 
 
 class Use(Struct, frozen=True):
@@ -62,6 +64,23 @@ class Access:
             self._note(connection, "export", about, 0)
             for row in _pages(connection, where):
                 yield msgspec.json.encode(_plain(row)) + b"\n"
+
+    def forms(self, member: str | None = None) -> Iterator[bytes]:
+        """The kept forms, oldest first, as JSON lines, each opened as far as the keys go; of one member if named."""
+        with self._opened() as connection:
+            where, about = [], "all"
+            if member is not None:
+                key = self._member_key(connection, member)
+                where, about = [kept_form.c.member_key == key], f"member {key}"
+            with _reading(connection):
+                ids = list(connection.scalars(select(kept_form.c.id).where(*where).order_by(kept_form.c.id)))
+            self._note(connection, "forms", about, len(ids))
+            for one in ids:
+                with _reading(connection):
+                    row = connection.execute(select(kept_form).where(kept_form.c.id == one)).one_or_none()
+                if row is not None:
+                    form = opened_form(self._seal, row)
+                    yield encode({**_plain_form(row), "form": form if form is not None else "sealed"}) + b"\n"
 
     def replay(
         self, library: Library, decision_id: str | None = None, since: datetime | None = None
@@ -110,6 +129,7 @@ class Access:
             for table, key, column in (
                 (decision, decision.c.id, decision.c.inputs),
                 (feedback, feedback.c.id, feedback.c.comment),
+                (kept_form, kept_form.c.id, kept_form.c.form),
             ):
                 with _reading(connection):
                     ids = list(connection.scalars(select(key).where(column.is_not(None))))
@@ -199,6 +219,10 @@ def _purge(connection: Connection, doomed: Doomed) -> int:
 def _plain(row: RowMapping) -> dict[str, Any]:
     """The row for people and machines: whether inputs are kept, not the sealed bytes."""
     return {**row, "inputs": "sealed" if row["inputs"] is not None else None}
+
+
+def _plain_form(row: Any) -> dict[str, Any]:
+    return {"id": row.id, "kept_at": row.kept_at.isoformat(), "member_key": row.member_key}
 
 
 def _feedback_of(connection: Connection, decision_id: str) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.pool import NullPool, Pool, QueuePool
 
 from cds_service.ledger.errors import LedgerSettingError
@@ -25,6 +25,7 @@ Durability = Literal["normal", "full"]
 _OPERATOR_S = 10
 _WAIT_S = "wait_s"  # execution option: how long a transaction waits for SQLite's write lock
 _NAP_MS = 4
+_FILE = "file"  # of a connection's info: which file SQLite has open
 READS = "reads"  # execution option: the transaction only reads, and takes no lock for writing
 
 
@@ -68,6 +69,7 @@ class Database:
         self._process = 0
         self._reading: Engine | None = None
         self._reading_process = 0
+        self._was_there = False  # the file of SQLite, which is made but once
 
     @property
     def is_sqlite(self) -> bool:
@@ -92,14 +94,20 @@ class Database:
             self._reading_process = os.getpid()
         return self._reading.connect()
 
-    def connect_patiently(self) -> Connection:
-        """A new connection for an operator, who would rather wait than be told that the database is busy."""
+    def close_readers(self) -> None:
+        """Closes what was kept open for reading and is at rest."""
+        if self._reading is not None and self._reading_process == os.getpid():
+            self._reading.dispose()
+            self._reading = None
+
+    def connect_patiently(self, seconds: float = _OPERATOR_S) -> Connection:
+        """A new connection that waits so long for a lock: an operator would rather wait than be told it is busy."""
         connection = self.connect()
         if self.is_sqlite:
-            return connection.execution_options(**{_WAIT_S: _OPERATOR_S})
+            return connection.execution_options(**{_WAIT_S: seconds})
         with connection.begin():
             connection.exec_driver_sql("SET statement_timeout = 0")
-            connection.exec_driver_sql(f"SET lock_timeout = {_OPERATOR_S * 1000}")
+            connection.exec_driver_sql(f"SET lock_timeout = {int(seconds * 1000)}")
         return connection
 
     def forget(self, connection: Connection) -> None:
@@ -127,7 +135,9 @@ class Database:
             engine = create_engine(self.url, connect_args=given, **shared)
             event.listen(engine, "do_connect", self._make_file)
             event.listen(engine, "connect", self._set_up_sqlite)
-            event.listen(engine, "begin", self._begin_sqlite)
+            event.listen(engine, "checkout", self._check_file)
+            if "isolation_level" not in pooling:  # a reader needs no transaction, and waits for no writer
+                event.listen(engine, "begin", self._begin_sqlite)
             return engine
         options = (
             f"-c statement_timeout={int(limits.stall_s * 1000)} -c lock_timeout={int(limits.lock_s * 1000)}"
@@ -148,11 +158,27 @@ class Database:
         if "uri" in self.url.query:
             return
         path = Path(self.url.database or "")
+        if self._was_there:
+            path.stat()  # an empty one in its place would give a second number to an order that has one
+            return
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
-    def _set_up_sqlite(self, raw: Any, _: Any) -> None:
+    def _file(self) -> tuple[int, int] | None:
+        """Which file the URL names now; None where that cannot be told. Raises OSError where there is none."""
+        if "uri" in self.url.query:
+            return None
+        found = os.stat(self.url.database or "")
+        return found.st_dev, found.st_ino
+
+    def _check_file(self, _: Any, record: Any, __: Any) -> None:
+        """Has a kept connection opened anew whose file was removed or replaced: nobody else would find what it has."""
+        if record.info.get(_FILE) != self._file():
+            raise DisconnectionError
+
+    def _set_up_sqlite(self, raw: Any, record: Any) -> None:
+        record.info[_FILE], self._was_there = self._file(), True
         raw.isolation_level = None  # transactions begin where `_begin_sqlite` says
         if raw.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
             raw.execute("PRAGMA journal_mode = WAL")
@@ -165,6 +191,8 @@ class Database:
 
         SQLite's own waiting sleeps longer and longer, so that one of several busy processes can wait for very long.
         """
+        if connection.info.get(_FILE) != self._file():
+            raise FileNotFoundError("the file is another one now")
         options = connection.get_execution_options()
         if options.get(READS):
             connection.exec_driver_sql("BEGIN")

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, func, select
 
 from cds_service.ledger.dialect import insert_new
 from cds_service.ledger.rows import to_text, word
-from cds_service.ledger.schema import card, feedback
+from cds_service.ledger.schema import card, decision, feedback
 from cds_service.ledger.sealing import Seal
 
 
@@ -21,6 +21,7 @@ class FeedbackItem(Struct, frozen=True):
     reason_code: str = ""
     reason_system: str = ""
     comment: str = ""  # may hold anything about anyone: sealed, or not kept
+    caller: str | None = None  # iss of the client that sends it, which is linked to its own cards alone; None: to any
 
 
 class FeedbackRow(Struct, frozen=True):
@@ -36,11 +37,14 @@ class FeedbackRow(Struct, frozen=True):
 def write_feedback(connection: Connection, items: tuple[FeedbackItem, ...], at: datetime, seal: Seal | None) -> None:
     """Keeps each item once; the same card, outcome and timestamp again changes nothing."""
     uuids = sorted({word(item.card) for item in items})
-    known = {row.uuid: row for row in connection.execute(select(card).where(card.c.uuid.in_(uuids))) if row is not None}
+    cards = select(card, decision.c.caller).join(decision, decision.c.id == card.c.decision_id)
+    known = {row.uuid: row for row in connection.execute(cards.where(card.c.uuid.in_(uuids)))}
     rows = []
     for item in sorted(items, key=lambda item: (item.card, item.outcome, item.outcome_timestamp)):
         uuid = word(item.card)
         of = known.get(uuid)
+        if of is not None and item.caller is not None and of.caller != word(item.caller):
+            of = None  # a client's word on another's card is nobody's answer to it
         sealed = seal.close(item.comment.encode("utf-8", "replace"), uuid) if seal and item.comment else None
         rows.append(
             {

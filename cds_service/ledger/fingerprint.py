@@ -5,7 +5,7 @@ import time
 from hashlib import blake2b
 from typing import Literal
 
-Kind = Literal["member", "order", "coverage", "evidence", "display"]
+Kind = Literal["member", "order", "coverage", "evidence", "display", "ehr", "patient"]
 
 _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # without I, L, O and U, which are read as others
 

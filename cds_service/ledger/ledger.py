@@ -18,6 +18,7 @@ from cds_service.ledger.access import Access
 from cds_service.ledger.database import Database, Durability, Limits
 from cds_service.ledger.errors import LedgerError, LedgerSettingError, NewerSchemaError
 from cds_service.ledger.feedback import FeedbackItem
+from cds_service.ledger.forms import Forms
 from cds_service.ledger.lookup import Reader
 from cds_service.ledger.migrate import migrate
 from cds_service.ledger.pending import State
@@ -59,6 +60,7 @@ class Ledger:
         self._store = LedgerStore(self.seal, service_version, clock, retention_days)
         self._writer = Writer(self.database, self._store, self._notice)
         self.reader = Reader(self.database, self.seal, self.ready)
+        self.forms = Forms(self.database, self.seal, self._store, self.reader, clock)
         self._provisional = secrets.token_bytes(32)
 
     def prepare(self) -> bool:
@@ -123,6 +125,7 @@ class Ledger:
         """Writes what is waiting and ends the thread of this process."""
         atexit.unregister(self.close)
         self._writer.close(_CLOSE_S)
+        self.database.close_readers()
 
     def _submit(self, work: Any, deadline: float) -> Any:
         try:

@@ -1,12 +1,14 @@
-"""What was answered under an assertion id, for the client that was told it, by a deadline."""
+"""Reads for a caller who waits: what was answered under an assertion id, for the client that was told it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TookTooLongError
 from datetime import date
+from math import inf
+from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import bindparam, select
+from sqlalchemy import Row, Select, bindparam, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from cds_service.ledger.database import Database
@@ -48,22 +50,26 @@ class Reader:
 
     def answered(self, assertion_id: str, caller: str) -> Answered | None:
         """The newest decision of that id that this caller was told; None for none. Raises LedgerAwayError."""
+        for row in self.rows(_WANTED, {"assertion": assertion_id, "caller": caller}):
+            facts = self._opened(row.id, row.inputs)
+            return Answered(row.policy, row.drug, row.policy_version, row.outcome, facts)
+        return None
+
+    def rows(self, wanted: Select[Any], given: dict[str, Any], seconds: float = inf) -> Sequence[Row[Any]]:
+        """What the statement finds, within these seconds. Raises LedgerAwayError."""
         if not self._ready():
             raise LedgerAwayError
         try:
             if self._database.is_sqlite:  # whose readers wait for nobody
-                return self._read(assertion_id, caller)
-            return self._threads.submit(self._read, assertion_id, caller).result(self._database.limits.patience_s)
+                return self._read(wanted, given)
+            patience_s = max(0.0, min(seconds, self._database.limits.patience_s))
+            return self._threads.submit(self._read, wanted, given).result(patience_s)
         except (TookTooLongError, SQLAlchemyError, OSError, RuntimeError):
             raise LedgerAwayError from None
 
-    def _read(self, assertion_id: str, caller: str) -> Answered | None:
+    def _read(self, wanted: Select[Any], given: dict[str, Any]) -> Sequence[Row[Any]]:
         with self._database.connect_to_read() as connection:
-            row = connection.execute(_WANTED, {"assertion": assertion_id, "caller": caller}).one_or_none()
-        if row is None:
-            return None
-        facts = self._opened(row.id, row.inputs)
-        return Answered(row.policy, row.drug, row.policy_version, row.outcome, facts)
+            return connection.execute(wanted, given).all()
 
     def _opened(self, decision_id: str, inputs: bytes | None) -> Facts | None:
         if inputs is None or self._seal is None:

@@ -1,4 +1,4 @@
-"""Takes decisions out of the ledger, with their cards, feedback and numbers, a few at a time so that nobody waits."""
+"""Takes decisions with all that hangs on them, and kept forms, out of the ledger: a few at a time, so nobody waits."""
 
 from datetime import UTC, date, datetime
 
@@ -6,7 +6,7 @@ from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, Table, delete, select
 
 from cds_service.ledger.fingerprint import id_floor
-from cds_service.ledger.schema import authorization, card, decision, feedback
+from cds_service.ledger.schema import authorization, card, decision, feedback, kept_form
 
 PURGED_AT_ONCE = 500
 
@@ -16,6 +16,7 @@ class Doomed(Struct, frozen=True):
 
     decisions: ColumnElement[bool]
     numbers: ColumnElement[bool]
+    forms: ColumnElement[bool]
     unlinked_feedback: ColumnElement[bool] | None = None
 
 
@@ -23,12 +24,13 @@ def older_than(moment: datetime) -> Doomed:
     """What was kept before this moment; a number stays until its expiry is as old."""
     unlinked = feedback.c.decision_id.is_(None) & (feedback.c.received_at < moment)
     day: date = moment.astimezone(UTC).date()
-    return Doomed(decision.c.id < id_floor(moment.timestamp()), authorization.c.expires_on < day, unlinked)
+    floor = id_floor(moment.timestamp())
+    return Doomed(decision.c.id < floor, authorization.c.expires_on < day, kept_form.c.id < floor, unlinked)
 
 
 def of_member(member_key: str) -> Doomed:
     """Everything of one member."""
-    return Doomed(decision.c.member_key == member_key, authorization.c.member_key == member_key)
+    return Doomed(*(table.c.member_key == member_key for table in (decision, authorization, kept_form)))
 
 
 def purge_some(connection: Connection, doomed: Doomed, most: int) -> int:
@@ -39,10 +41,11 @@ def purge_some(connection: Connection, doomed: Doomed, most: int) -> int:
             connection.execute(delete(table).where(column.in_(ids)))
         connection.execute(delete(decision).where(decision.c.id.in_(ids)))
     numbers = _take(connection, authorization, authorization.c.number, doomed.numbers, most)
+    forms = _take(connection, kept_form, kept_form.c.id, doomed.forms, most)
     unlinked = 0
     if doomed.unlinked_feedback is not None:
         unlinked = _take(connection, feedback, feedback.c.id, doomed.unlinked_feedback, most)
-    return max(len(ids), numbers, unlinked)
+    return max(len(ids), numbers, forms, unlinked)
 
 
 def _take(connection: Connection, table: Table, key: ColumnElement[str], doomed: ColumnElement[bool], most: int) -> int:

@@ -122,6 +122,20 @@ feedback = Table(
     Index("feedback_decision", "decision_id"),
 )
 
+kept_form = Table(
+    "kept_form",
+    metadata,
+    Column("id", DECISION_ID, primary_key=True),  # sorts by time
+    Column("kept_at", Moment, nullable=False),
+    Column("ehr_key", HASH, nullable=False),
+    Column("patient_key", HASH, nullable=False),  # of the patient's id at that EHR
+    Column("member_key", HASH, nullable=False),
+    Column("form", LargeBinary, nullable=False),  # sealed
+    Index("kept_form_ehr", "ehr_key"),
+    Index("kept_form_patient", "patient_key"),
+    Index("kept_form_member", "member_key"),
+)
+
 installation = Table(
     "installation",
     metadata,

@@ -1,5 +1,6 @@
 """What the writer writes: batches of decisions and of feedback, and the probes in between."""
 
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,12 +17,14 @@ from cds_service.ledger.numbers import KEY, number_for
 from cds_service.ledger.pending import Pending
 from cds_service.ledger.purge import PURGED_AT_ONCE, older_than, purge_some
 from cds_service.ledger.rows import card_rows, decision_row
-from cds_service.ledger.schema import authorization, card, decision, feedback, installation
+from cds_service.ledger.schema import authorization, card, decision, feedback, installation, kept_form
 from cds_service.ledger.sealing import Seal
 from hooks.book import Entry, Receipt
 
 RECORDED = Receipt(recorded=True)
 _PROBE = "probe"
+_REFUSING = select(kept_form.c.ehr_key).distinct()
+_LOOK_S = 2.0
 _RETENTION_EVERY = timedelta(hours=1)
 
 
@@ -46,7 +49,9 @@ class LedgerStore:
         self, seal: Seal | None, service_version: str, now: Callable[[], datetime], retention_days: int | None
     ) -> None:
         self.keys: Keys | None = None  # known once the database was reached
-        self._hashes: Fingerprints | None = None
+        self.hashes: Fingerprints | None = None
+        self.refusing: frozenset[str] | None = None  # keys of the EHRs of kept forms, once the database was reached
+        self._next_look = 0.0
         self._seal = seal
         self._service_version = service_version
         self._now = now
@@ -57,7 +62,9 @@ class LedgerStore:
         """Brings the tables up to date and reads the keys. Raises NewerSchemaError."""
         migrate(connection)
         self.keys = read_keys(connection)
-        self._hashes = Fingerprints(self.keys.fingerprints)
+        self.hashes = Fingerprints(self.keys.fingerprints)
+        with connection.begin():
+            self._look(connection)
 
     def probe(self, connection: Connection) -> None:
         """Writes and takes back as much as a call does: a full or read-only database fails here, not with a call."""
@@ -65,7 +72,7 @@ class LedgerStore:
         mine = installation.c.name == _PROBE
         with connection.begin():
             if connection.dialect.name == "postgresql":
-                names = ", ".join(f'"{table.name}"' for table in (decision, card, authorization, feedback))
+                names = ", ".join(f'"{table.name}"' for table in (decision, card, authorization, feedback, kept_form))
                 connection.execute(text(f"LOCK TABLE {names} IN ROW EXCLUSIVE MODE"))
             connection.execute(insert_new(connection, installation), row)
             connection.execute(delete(installation).where(mine))
@@ -78,18 +85,22 @@ class LedgerStore:
                 if purge_some(connection, older_than(before), PURGED_AT_ONCE) < PURGED_AT_ONCE:
                     self._next_retention = self._now() + _RETENTION_EVERY
             else:
-                connection.execute(select(1))
+                self._look(connection)
+
+    def _look(self, connection: Connection) -> None:
+        self.refusing = frozenset(connection.scalars(_REFUSING))
+        self._next_look = time.monotonic() + _LOOK_S
 
     def prepare(self, pending: Pending) -> None:
         """The rows of decisions; feedback is written as it is."""
         work = pending.work
         if not isinstance(work, Decisions):
             return
-        assert self._hashes is not None, "opened first"  # noqa: S101 - the writer's order of calls
+        assert self.hashes is not None, "opened first"  # noqa: S101 - the writer's order of calls
         made = []
         for entry in work.entries:
             decision_id = new_decision_id()
-            row = decision_row(entry, decision_id, work.at, self._hashes, self._seal, self._service_version)
+            row = decision_row(entry, decision_id, work.at, self.hashes, self._seal, self._service_version)
             made.append((entry, row, card_rows(entry, decision_id)))
         pending.prepared = made
 
@@ -114,6 +125,8 @@ class LedgerStore:
             connection.execute(insert_new(connection, decision), rows[0] if len(rows) == 1 else rows)
         if cards:
             connection.execute(insert_new(connection, card), cards[0] if len(cards) == 1 else cards)
+        if time.monotonic() >= self._next_look:
+            self._look(connection)
         for pending in pendings:
             if isinstance(pending.work, Feedback):
                 write_feedback(connection, pending.work.items, pending.work.at, self._seal)

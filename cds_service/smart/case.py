@@ -20,12 +20,12 @@ from fhir_mappings.record import Record
 from fhir_mappings.references import Json, child, children, own_reference, plain, word
 from fhir_mappings.servers import Server
 from hooks import order_sign
-from hooks.answer import day_of
+from hooks.answer import add_kept_forms, day_of
 from hooks.bundles import DraftOrder
 from hooks.call import Call
 from hooks.coverages import standing
 from hooks.hook import Subjects
-from hooks.one_order import Asking, Judged, judge
+from hooks.one_order import Asking, Judged, judge, member_key
 from hooks.options import choices
 from hooks.orders import asked_of, orders_of, products_of
 from hooks.refusals import Refusal
@@ -38,6 +38,7 @@ OVERLAY = "this-form"  # the id of the answers on the page, while they are in no
 class Case(Struct, frozen=True):
     """One order of one patient with its form."""
 
+    server: Server  # the EHR, with the session's token
     form: Form
     order: DraftOrder
     is_order_read: bool
@@ -53,22 +54,16 @@ class Case(Struct, frozen=True):
     answers: Answers  # what the page starts with
 
 
-def server_of(session: Session) -> Server:
-    """The EHR of the session, with the session's token."""
-    return Server(session.iss, session.token)
-
-
-def read_case(session: Session, service: Service, forms: Forms, moment: Moment) -> Case:
+def read_case(session: Session, server: Server, service: Service, forms: Forms, moment: Moment) -> Case:
     """The order and the chart, judged. Raises ProblemError and SignedOutError."""
     named = _named_form(session, forms, moment.today)
-    server = server_of(session)
     call = _call(session)
     order, is_read = _order(session, call, named, service, server, moment)
     asked = asked_of(call, (order,), moment)
     sent = open_record(asked, server)
-    sent.record.add_all(service.kept_forms(server.base, session.patient))
     products = products_of(order.resource, sent.record, service)
-    needs = needs_of(service.library.governing(products, moment.today), asked)
+    needs = needs_of(service.library.governing(products, day_of(order.resource, moment.today)), asked)
+    add_kept_forms(sent.record, service, server, session.patient, needs, moment)
     complete_record(sent, needs, asked, service.vocabulary, service.reader, server, moment.deadline)
     _check_readable(session, sent.record)
     judged = _judged(call, order, sent.record, needs, asked, service, moment)
@@ -81,6 +76,7 @@ def read_case(session: Session, service: Service, forms: Forms, moment: Moment) 
     filled = asked_only(items, known)
     answers = {**known, **(answers_in(latest, items) if latest is not None else {})}
     return Case(
+        server=server,
         form=form,
         order=order,
         is_order_read=is_read,
@@ -102,6 +98,11 @@ def answer_now(case: Case, response: Json, session: Session, service: Service, m
     case.record.add_all([{**response, "id": OVERLAY, "status": "completed"}])
     judged = _judged(_call(session), case.order, case.record, case.needs, case.asked, service, moment)
     return judged.said or case.said
+
+
+def member_of(case: Case, session: Session, service: Service, moment: Moment) -> str:
+    """Who the member is, as the entries of the ledger name it."""
+    return member_key(_asking(_call(session), service, moment), case.chart_alone)
 
 
 def _named_form(session: Session, forms: Forms, today: date) -> Form | None:
@@ -179,8 +180,11 @@ def _judged(
     day = day_of(order.resource, moment.today)
     chart = chart_of(record, order.resource, needs, asked, service.vocabulary, day)
     covered = standing(order, chart, "plain", service.plans, day, moment.deadline)
-    asking = Asking(call, order_sign.HOOK, Caller(), service, "plain", choices({}), moment.today)
-    return judge(asking, order, chart, covered)
+    return judge(_asking(call, service, moment), order, chart, covered)
+
+
+def _asking(call: Call, service: Service, moment: Moment) -> Asking:
+    return Asking(call, order_sign.HOOK, Caller(), service, "plain", choices({}), moment.today, call.fhir_server)
 
 
 def _form_of(judged: Judged, named: Form | None, forms: Forms, today: date) -> Form:

@@ -1,7 +1,7 @@
 """What the form's pages are served with: everything that is built once, and the steps that several pages share."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +17,6 @@ from cds_service.smart.about import about_view
 from cds_service.smart.case import Case, answer_now
 from cds_service.smart.ehr import EhrClient
 from cds_service.smart.fields import Answers, text_of
-from cds_service.smart.kept import KeptForms
 from cds_service.smart.launch import App
 from cds_service.smart.origins import origins_of
 from cds_service.smart.page import answer_view, groups_view, render
@@ -28,6 +27,8 @@ from fhir_mappings.references import Json
 from hooks.service import Moment, Service
 
 _COOKIE = "form"
+# EHR, patient, member and completed form that the EHR did not take → whether the plan keeps it
+Keep = Callable[[str, str, str, Json], bool]
 
 
 class Desk(Struct, frozen=True):
@@ -39,7 +40,7 @@ class Desk(Struct, frozen=True):
     ehr: EhrClient
     sealer: Sealer
     seen: SeenTokens
-    kept: KeptForms
+    keep: Keep
     reading_s: float  # for reading a chart
 
     @property

@@ -24,7 +24,7 @@ from cds_service.smart.problems import LAUNCH_AGAIN, ProblemError
 from cds_service.smart.session import Pending, Session, now_s
 from fhir_mappings.needs import EVERYTHING
 from fhir_mappings.references import Json, children, is_id, relative, word
-from fhir_mappings.servers import base_of, may_be_called
+from fhir_mappings.servers import Server, base_of, may_be_called, server_at
 from hooks.bundles import ORDER_TYPES
 from hooks.refusals import Refusal
 from hooks.wire import decode
@@ -41,24 +41,24 @@ class App(Struct, frozen=True):
 
     client_id: str
     redirect_uri: str
-    servers: tuple[str, ...]
+    servers: tuple[str, ...]  # as `bases_of` gives them, and so the next
     auth_servers: tuple[str, ...]
 
 
-def known_iss(app: App, given: str) -> str:
-    """The base of the server that launches. Raises ProblemError for one that is not registered."""
-    base = base_of(given)
-    if base is None or not may_be_called(base, app.servers) or not _is_safe(base):
+def known_server(app: App, given: str, token: str = "") -> Server:
+    """The server that launches, by its base. Raises ProblemError for one that is not registered."""
+    server = server_at(given, app.servers, token)
+    if server is None or not _is_safe(server.base):
         advice = "The plan answers only to record systems that it knows. Ask the plan to register this one."
         raise ProblemError(403, "This record system is not registered with the plan", advice)
-    return base
+    return server
 
 
 def begin(
     app: App, ehr: EhrClient, given_iss: str, launch: str, again: Session | None = None, goes_on: bool = False
 ) -> tuple[Pending, str]:
     """The launch that now waits, and where the browser is sent to. Raises ProblemError."""
-    iss = known_iss(app, given_iss)
+    iss = known_server(app, given_iss).base
     if not 0 < len(launch) <= _LONGEST:
         raise ProblemError(400, _NOT_OPENED, f"The record system did not say for which chart. {LAUNCH_AGAIN}")
     authorize, token_endpoint, scopes_v2 = _discovered(app, ehr, iss)

@@ -15,11 +15,10 @@ from cds_service.dtr.forms import Forms
 from cds_service.policy.reasons import Status
 from cds_service.settings import Settings
 from cds_service.smart.case import Case, begun, read_case
-from cds_service.smart.desk import Desk, title_of, to_form
+from cds_service.smart.desk import Desk, Keep, title_of, to_form
 from cds_service.smart.ehr import EhrClient
 from cds_service.smart.frames import ancestors, ask, asked_already, is_framed, keeps_cookies, own_window
-from cds_service.smart.kept import KeptForms
-from cds_service.smart.launch import App, begin, finish, known_iss
+from cds_service.smart.launch import App, begin, finish, known_server
 from cds_service.smart.page import answer_view, render
 from cds_service.smart.posted import read_form
 from cds_service.smart.problems import LAUNCH_AGAIN, ProblemError, SignedOutError
@@ -27,6 +26,7 @@ from cds_service.smart.saving import as_typed, completed, saved
 from cds_service.smart.session import LAUNCH_S, Pending, Session, TooLargeError, cookie_of, now_s, sealer, set_cookie
 from cds_service.smart.typed_again import typed_again, typed_before
 from cds_service.web import where_of
+from fhir_mappings.servers import bases_of
 from hooks.refusals import Refusal
 from hooks.service import Service
 
@@ -43,19 +43,25 @@ _NO_COOKIES = (
 )
 
 
-def desk_of(service: Service, forms: Forms, settings: Settings, kept: KeptForms) -> Desk:
+def desk_of(service: Service, forms: Forms, settings: Settings, keep: Keep) -> Desk:
     """What the pages are served with, by the settings. Raises ClientsFileError."""
     public_url = service.links.public_url
     servers: Iterable[str] = settings.fhir_servers
     if settings.auth == "required":
         path = settings.trusted_clients
         servers = read_trusted_clients(path).fhir_servers if path is not None else ()
-    app = App(settings.smart_client_id, f"{public_url}/smart/callback", tuple(servers), settings.smart_auth_servers)
+    app = App(
+        settings.smart_client_id,
+        f"{public_url}/smart/callback",
+        bases_of(servers),
+        bases_of(settings.smart_auth_servers),
+    )
     redis, data_dir = settings.redis_url, settings.data_dir
     seen: SeenTokens = SeenTokensRedis(redis) if redis else SeenTokensFile(data_dir / "used-tokens.sqlite3")
     keys = settings.ledger_keys.get_secret_value()
     sealing = sealer(data_dir, keys)
-    return Desk(service, forms, app, EhrClient(), sealing, seen, kept, max(_READING_S, settings.deadline_s))
+    ehr = EhrClient(verify=settings.verify)
+    return Desk(service, forms, app, ehr, sealing, seen, keep, max(_READING_S, settings.deadline_s))
 
 
 def smart_blueprint(desk: Desk, settings: Settings) -> Blueprint:
@@ -66,7 +72,7 @@ def smart_blueprint(desk: Desk, settings: Settings) -> Blueprint:
     def launch() -> Response:
         iss, launch = request.args.get("iss", ""), request.args.get("launch", "")
         if is_framed():
-            g.frame = known_iss(desk.app, iss)
+            g.frame = known_server(desk.app, iss).base
             if not asked_already():
                 return ask(iss, launch, desk.is_secure)
             if not keeps_cookies():
@@ -76,7 +82,7 @@ def smart_blueprint(desk: Desk, settings: Settings) -> Blueprint:
     @routes.get("/callback")
     def callback() -> Response:
         pending = _pending(desk, request.args.get("state", ""))
-        known_iss(desk.app, pending.iss)
+        known_server(desk.app, pending.iss)
         code = request.args.get("code", "")
         if "error" in request.args or not code or len(code) > 4000:
             raise ProblemError(403, "The record system did not sign you in", LAUNCH_AGAIN)
@@ -109,7 +115,7 @@ def smart_blueprint(desk: Desk, settings: Settings) -> Blueprint:
         _check_own(session, sent)
         g.sent = session, sent, files
         try:
-            case = read_case(session, desk.service, desk.forms, desk.moment())
+            case = _case(desk, session)
             step = completed if sent.get("action") == "complete" else saved
             return step(desk, case, session, sent, files)
         except SignedOutError:
@@ -251,7 +257,9 @@ def _check_own(session: Session, sent: Mapping[str, str]) -> None:
 
 
 def _case(desk: Desk, session: Session) -> Case:
-    return read_case(session, desk.service, desk.forms, desk.moment())
+    # Asked anew for each page: a session may be older than the list of servers.
+    server = known_server(desk.app, session.iss, session.token)
+    return read_case(session, server, desk.service, desk.forms, desk.moment())
 
 
 def _reports(session: Session) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from werkzeug.datastructures import FileStorage, MultiDict
 
 from cds_service.smart.about import filing_view
 from cds_service.smart.attachments import Report
-from cds_service.smart.case import Case
+from cds_service.smart.case import Case, member_of
 from cds_service.smart.desk import Desk, title_of, to_form
 from cds_service.smart.fields import Answers, text_of
 from cds_service.smart.page import answer_view, groups_view, print_view, render
@@ -52,7 +52,8 @@ def completed(desk: Desk, case: Case, session: Session, sent: Texts, files: File
         desk.service.log.info("form completed", drug=case.form.policy.source.drug)
         session = replace(session, begun_with=None, note="", reports={}, is_kept_here=False)
         return desk.with_session(to_form(session, "/done"), session)
-    here = desk.kept.keep(session.iss, session.patient, {**response, "id": f"kept-{token_hex(8)}"})
+    member = member_of(case, session, desk.service, desk.moment())
+    here = desk.keep(session.iss, session.patient, member, {**response, "id": f"kept-{token_hex(8)}"})
     desk.service.log.warning("form not taken", status="completed", kept=here)
     if here:
         session = replace(session, begun_with=None, note="", is_kept_here=True, reports={})

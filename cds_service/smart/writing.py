@@ -8,7 +8,7 @@ from msgspec import Struct
 from cds_service.dtr.names import DtrVersion
 from cds_service.dtr.response import draft_response
 from cds_service.smart.attachments import Report, attachment, document
-from cds_service.smart.case import Case, name_of, server_of, version_of
+from cds_service.smart.case import Case, name_of, version_of
 from cds_service.smart.ehr import Answer, AwayError, EhrClient
 from cds_service.smart.fields import Answers, asked_only, same
 from cds_service.smart.origins import source_of
@@ -107,7 +107,7 @@ def keep_reports(
     author = author_of(case, session)
     found: Answers = {}
     for link_id, report in reports.items():
-        written = _written(ehr, session, document(report, session.patient, author, moment))
+        written = _written(ehr, case, document(report, session.patient, author, moment))
         found[link_id] = {"valueAttachment": attachment(report, moment, written)}
     return found
 
@@ -121,24 +121,24 @@ def keep_response(case: Case, session: Session, response: Json, ehr: EhrClient) 
     is_draft = latest is not None and word(latest, "status") == "in-progress" and is_id(latest.get("id"))
     if latest is not None and is_draft and version_of(latest) == session.begun_version:
         response = {**response, "id": latest["id"]}
-    reference = _written(ehr, session, response)
+    reference = _written(ehr, case, response)
     if not reference and "id" in response:  # an EHR that takes new forms need not let them be changed
         response = {name: value for name, value in response.items() if name != "id"}
-        reference = _written(ehr, session, response)
+        reference = _written(ehr, case, response)
     return Written(reference, response)
 
 
-def _written(ehr: EhrClient, session: Session, resource: Json) -> str:
+def _written(ehr: EhrClient, case: Case, resource: Json) -> str:
     """`Type/id` of what the chart kept; empty where it did not."""
     try:
-        answer = ehr.write(server_of(session), resource)
+        answer = ehr.write(case.server, resource)
     except AwayError:
         return ""
     if answer.status == 401:
         raise SignedOutError
     if answer.status not in (200, 201):
         return ""
-    return _reference(answer, resource, session.iss)
+    return _reference(answer, resource, case.server.base)
 
 
 def _reference(answer: Answer, resource: Json, base: str) -> str:

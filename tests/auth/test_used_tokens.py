@@ -61,6 +61,19 @@ def test_a_token_is_used_once(store: SeenTokensFile) -> None:
     assert store.first_use(ISS + "/other", "a", LATER)
 
 
+def test_a_file_that_was_removed_is_left_by_all_who_had_it_open(store: SeenTokensFile, path: Path) -> None:
+    """Else each process that opened it before would let every token through once more, for as long as it runs."""
+    assert store.first_use(ISS, "before", LATER)
+    for file in path.parent.glob(f"{path.name}*"):
+        file.unlink()
+    newer = SeenTokensFile(path, Clock())
+    assert newer.first_use(ISS, "a", LATER)
+    assert not store.first_use(ISS, "a", LATER)
+    assert store.first_use(ISS, "b", LATER)
+    assert not newer.first_use(ISS, "b", LATER)
+    newer.close()
+
+
 def test_issuer_and_name_are_kept_apart(store: SeenTokensFile) -> None:
     """Two pairs that read the same when joined are two tokens."""
     assert store.first_use("ab", "c", LATER)

@@ -78,10 +78,8 @@ def _of_an_instance(service: Json, whole: Json, dockerfile: str) -> Iterator[str
     folder, file = service["build"]["context"], service["build"]["dockerfile"]
     if (FOLDER / folder).resolve() != ROOT or (ROOT / file).read_text(encoding="utf-8") != dockerfile:
         yield "another Dockerfile"
-    python = re.findall(r"FROM python:(\d+\.\d+)", dockerfile)[-1]
-    authorities = f"/opt/cds/lib/python{python}/site-packages/certifi/cacert.pem"
     mounted = [volume.split(":")[1] for volume in service["volumes"]]
-    if set(mounted) != {environment(dockerfile)["CDS_DATA_DIR"], authorities}:
+    if set(mounted) != {environment(dockerfile)["CDS_DATA_DIR"]}:
         yield f"mounts {mounted}"
     if argument(dockerfile, "VOLUME") not in mounted:
         yield "its data is lost with it"

@@ -6,7 +6,7 @@ from compose_rules import FOLDER, complaints
 
 COMPOSE = (FOLDER / "compose.yaml").read_text(encoding="utf-8")
 DOCKERFILE = (FOLDER / "Dockerfile").read_text(encoding="utf-8")
-VOLUMES = 'volumes: ["data-b:/data", *authorities]'
+VOLUMES = 'volumes: ["data-b:/data"]'
 SPOILT = [
     ("image: redis:8.6.3", "image: redis:latest", "redis: not pinned: redis:latest"),
     ("image: nginx:1.28.0", "image: nginx", "proxy: not pinned: nginx"),
@@ -14,8 +14,8 @@ SPOILT = [
     ("[postgres, redis]", "[postgresql, redis]", "cds-b: no service: postgresql"),
     ('["redis:/data"]', '["redis-data:/data"]', "redis: no volume: redis-data"),
     ("./nginx.conf.template", "./nginx.template", "proxy: not there: ./nginx.template"),
-    ("secrets: [clients.json]", "secrets: [client.json]", "cds-a: no secret: client.json"),
-    ("secrets: [clients.json]", "secrets: []", "cds-a: no file: /run/secrets/clients.json"),
+    ("secrets: [clients.json, tls.crt]", "secrets: [client.json]", "cds-a: no secret: client.json"),
+    ("secrets: [clients.json, tls.crt]", "secrets: []", "cds-a: no file: /run/secrets/clients.json"),
     ("CDS_REDIS_URL", "CDS_REDDIS_URL", "cds-a: CDS_REDDIS_URL is not a setting; did you mean CDS_REDIS_URL?"),
     ("CDS_REDIS_URL", "CDS_REDDIS_URL", "cds-a: not set: CDS_REDIS_URL"),
     ("@postgres:5432", "@database:5432", "cds-a: CDS_DATABASE_URL: no service: database"),
@@ -25,12 +25,9 @@ SPOILT = [
     ("stop_grace_period: 20s", "stop_grace_period: 10s", "cds-a: stopped before it is done"),
     ("drug-coverage-cds:0.1.0", "drug-coverage-cds:0.0.9", "cds-a: another version than the project's"),
     ("context: ..", "context: .", "cds-a: another Dockerfile"),
-    (
-        "python3.11/",
-        "python3.12/",
-        "cds-a: mounts ['/data', '/opt/cds/lib/python3.12/site-packages/certifi/cacert.pem']",
-    ),
-    (VOLUMES, "volumes: [*authorities]", "cds-b: its data is lost with it"),
+    (VOLUMES, VOLUMES.replace("]", ', "data-a:/more"]'), "cds-b: mounts ['/data', '/more']"),
+    ("/run/secrets/tls.crt # of", "/run/secrets/ca.crt # of", "cds-a: no file: /run/secrets/ca.crt"),
+    (VOLUMES, "volumes: []", "cds-b: its data is lost with it"),
     (VOLUMES, VOLUMES.replace("data-b", "data-a"), "two instances in one data folder"),
     ("CDS_TLS_KEY:", "CDS_TLS_KEYS:", "the template's variables differ: ['CDS_TLS_KEY', 'CDS_TLS_KEYS']"),
     ("cds-b:8080", "cds-b:8000", "the proxy calls ['cds-a:8080', 'cds-b:8000']"),

@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 LOCKS = {name: (ROOT / "docker" / name).read_text(encoding="utf-8") for name in ("requirements.lock", "build.lock")}
-TOOLS = {"test", "browser"}  # what develops the service, and is in no image
+TOOLS = {"test", "browser", "bench"}  # what develops the service, and is in no image
 EXTRAS = [found for name, found in PROJECT["project"]["optional-dependencies"].items() if name not in TOOLS]
 NEEDED = [*PROJECT["project"]["dependencies"], *(one for extra in EXTRAS for one in extra)]
 HASH = re.compile(r" --hash=sha256:[0-9a-f]{64}")

@@ -126,6 +126,22 @@ def test_the_book_knows_the_member_by_the_rosters_number(service: Service, ehr: 
     assert [entry.member for entry in book.entries] == ["roster M9"]
 
 
+def test_the_member_is_the_same_however_the_payers_identifiers_are_ordered(service: Service, ehr: Ehr) -> None:
+    """Else one order had a number for each order of them."""
+    second = {"system": "https://registry.example", "value": "first"}
+    members = []
+    for turn in (1, -1):
+        call = ehr.call(MET)
+        for entry in call["prefetch"]["organizations"]["entry"]:
+            entry["resource"]["identifier"] = [second, *entry["resource"]["identifier"]][::turn]
+        book = _Book()
+        parsed = parse_call(encode(call), order_sign.HOOK)
+        moment = Moment(date(2026, 11, 24), time.monotonic() + 5)
+        answer(parsed, order_sign.HOOK, replace(service, book=book), Caller(), moment)
+        members += [entry.member for entry in book.entries]
+    assert members == [members[0]] * 2
+
+
 class _Roster:
     def __init__(self, member: Member) -> None:
         self._member = member

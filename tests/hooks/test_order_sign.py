@@ -16,6 +16,7 @@ from signing import (
     Json,
     call_of,
     context_of,
+    criterion,
     determinations,
     guidance,
     order_of,
@@ -50,6 +51,21 @@ def test_each_story_gets_its_outcome_however_much_was_sent(story: Story, sent: s
     expected = [story.expected_outcome] if story.expected_outcome else []
     with serving(ehr.store(story)):
         assert outcomes(ehr.sign(story, sent=sent, fhirServer=BASE)) == expected
+
+
+@pytest.mark.parametrize("subject", [None, {"identifier": {"value": "x"}}, {"reference": 7}, ["Patient/x"]])
+def test_a_result_that_does_not_say_whose_it_is_keeps_its_criterion_open(subject: object, ehr: Ehr) -> None:
+    """It may be this patient's newest: nothing of it is shown, and what an older one said does not stand."""
+    call = ehr.call(MET)
+    entries = call["prefetch"]["observations"]["entry"]
+    newest = deepcopy(next(e["resource"] for e in entries if e["resource"]["id"] == f"{MET.id}-platelets"))
+    newest |= {"id": "newest", "subject": subject, "valueQuantity": {**newest["valueQuantity"], "value": 12.75}}
+    entries.append({"resource": {name: value for name, value in newest.items() if value is not None}})
+    answer = ehr.answer(call)
+    found = criterion(answer, "8c")
+    assert (found["status"], found["reason"]) == ("unknown", "inconclusive")
+    assert "12.75" not in str(answer)
+    assert outcomes(answer) == ["documentation-missing"]
 
 
 def test_orders_without_an_id_are_told_apart_by_their_full_urls(ehr: Ehr) -> None:

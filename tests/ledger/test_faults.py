@@ -139,6 +139,45 @@ def test_started_before_its_database(tmp_path: Path) -> None:
     ledger.close()
 
 
+def test_a_file_that_is_taken_away_is_neither_written_nor_made_anew(sqlite_url: str, tmp_path: Path) -> None:
+    """What would be lost is not said to be kept, and an order has no second number in a new file; it comes back."""
+    file, away = Path(file_of(sqlite_url)), tmp_path / "away.db"
+    with opened(sqlite_url) as ledger:
+        (given,) = keep(ledger, entry("one", wants_number=True))
+        for name in ("", "-wal", "-shm"):
+            Path(f"{file}{name}").rename(f"{away}{name}")
+        assert not ledger.record((entry("one", wants_number=True),), soon())[0].recorded
+        assert until(lambda: not ledger.ready())
+        time.sleep(0.3)
+        assert not file.exists()
+        for name in ("", "-wal", "-shm"):
+            if Path(f"{away}{name}").exists():
+                Path(f"{away}{name}").rename(f"{file}{name}")
+        assert until(ledger.ready)
+        (again,) = keep(ledger, entry("one", wants_number=True))
+        assert again.number == given.number != ""
+
+
+def test_a_file_that_was_replaced_is_the_one_that_is_written(sqlite_url: str, tmp_path: Path) -> None:
+    """After a backup was put in its place, decisions are where everybody else looks for them, lookups too."""
+    file, copy = Path(file_of(sqlite_url)), tmp_path / "copy.db"
+    with opened(sqlite_url) as ledger:
+        keep(ledger, entry("before"))
+        assert ledger.reader.answered("ca-before", "https://ehr.example") is not None
+        with sqlite3.connect(file) as source, sqlite3.connect(copy) as target:
+            source.backup(target)
+        source.close()
+        target.close()
+        copy.replace(file)
+        for name in ("-wal", "-shm"):
+            Path(f"{file}{name}").unlink()
+        assert until(lambda: ledger.record((entry("after"),), soon())[0].recorded)
+        with sqlite3.connect(file) as looking:
+            assert looking.execute("SELECT COUNT(*) FROM decision").fetchone() == (2,)
+        looking.close()
+        assert ledger.reader.answered("ca-after", "https://ehr.example") is not None
+
+
 def test_a_database_that_is_not_one(tmp_path: Path) -> None:
     """A file of something else is away, not an exception."""
     (tmp_path / "ledger.db").write_bytes(b"something else " * 1000)

@@ -71,3 +71,16 @@ def test_the_operator_sees_what_became_of_each_kind(ledger: Ledger) -> None:
 def test_false_when_it_could_not_be_kept(ledger: Ledger) -> None:
     """After the deadline nobody is told that it is on disk."""
     assert not ledger.feedback((FeedbackItem("c", "accepted", WHEN),), time.monotonic() - 1)
+
+
+def test_a_clients_word_on_anothers_card_is_not_linked(ledger: Ledger) -> None:
+    """It is kept like that of an unknown card; its own is linked."""
+    given = entry()
+    keep(ledger, given)
+    items = [FeedbackItem(given.cards[0][0], "accepted", WHEN, caller="https://second.example")]
+    items += [FeedbackItem(given.cards[1][0], "accepted", WHEN, caller=given.caller)]
+    assert ledger.feedback(tuple(items), soon())
+    assert {row.card: row.decision_id is not None for row in rows(ledger, feedback)} == {
+        given.cards[0][0]: False,
+        given.cards[1][0]: True,
+    }

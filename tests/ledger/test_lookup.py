@@ -1,5 +1,7 @@
 """What a client was told under an assertion id."""
 
+import sqlite3
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -62,6 +64,18 @@ def test_of_one_answer_given_twice_the_newest_counts(sealed: Ledger) -> None:
     assert found is not None
     assert found.facts is not None
     assert found.facts.unread == frozenset()
+
+
+def test_a_reader_waits_for_no_writer(sqlite_url: str) -> None:
+    """On SQLite, where one process may be writing for as long as it likes."""
+    with opened(sqlite_url) as ledger:
+        keep(ledger, entry("1"))
+        held = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
+        held.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        assert ledger.reader.answered("ca-1", CALLER) is not None
+        assert time.monotonic() - began < 0.2
+        held.close()
 
 
 def test_a_ledger_that_is_away_says_so(ledger: Ledger) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from cryptography.fernet import Fernet
 from entries import QUICK, entry, keep, opened, soon, until
 from looks import count
 from sqlalchemy import make_url, text
@@ -115,6 +116,20 @@ def test_frozen_in_the_midst(link: Link, linked_url: str) -> None:
         link.thaw()
         assert until(ledger.ready)
         keep(ledger, entry("after"))
+
+
+def test_frozen_forms(link: Link, linked_url: str) -> None:
+    """Kept forms are looked for no longer than a caller may wait, and kept no longer than a person may."""
+    with opened(linked_url, seal_keys=Fernet.generate_key().decode()) as ledger:
+        assert ledger.forms.keep("ehr", "patient", "member", {"id": "kept"})
+        link.freeze()
+        began = time.monotonic()
+        assert not ledger.forms.of("ehr", "patient", soon()).is_whole
+        assert ledger.forms.of("other", "patient", soon()).is_whole
+        assert not ledger.forms.of("ehr", "patient", soon(0.0)).is_whole
+        assert time.monotonic() - began < 2 * QUICK.patience_s + 0.2
+        link.thaw()
+        assert until(lambda: bool(ledger.forms.of("ehr", "patient", soon()).forms))
 
 
 def test_frozen_while_nobody_calls(link: Link, linked_url: str) -> None:

@@ -189,7 +189,7 @@ def test_folders_below_one_base_push_out_none_of_another(clock: Clock, noted: No
 
 @pytest.fixture
 def client(noted: Noted) -> Iterator[FhirClient]:
-    found = FhirClient(circuits=Circuits(Patience(fair_s=0.15, first_s=0.4), note=noted))
+    found = FhirClient(circuits=Circuits(Patience(fair_s=0.15, first_s=0.4, longest_s=0.8), note=noted))
     yield found
     found.close()
 
@@ -201,10 +201,59 @@ def read(client: FhirClient, base: str, *queries: Query, seconds: float = 2.0) -
 @pytest.mark.parametrize("status", [401, 403, 404, 429, 500])
 @responses.activate
 def test_a_server_that_answers_is_not_down(client: FhirClient, status: int) -> None:
-    """A bad token, a missing resource, a faulty query: none of them is the server's death."""
+    """A bad token, a missing resource, a query that is too much for it: none of them is the server's death."""
     responses.get(f"{BASE}/Condition", status=status, headers={"Retry-After": "100"})
     for _ in range(10):
         assert read(client, BASE)[0].failure is not Failure.LEFT_ALONE
+
+
+@pytest.mark.parametrize("status", [429, 500])
+@responses.activate
+def test_a_server_that_fails_at_everything_is_left_alone(client: FhirClient, noted: Noted, status: int) -> None:
+    """After three rounds it gets one read now and then; what it answers again is read at once."""
+    for kind in ("Condition", "Procedure"):
+        responses.get(f"{BASE}/{kind}", status=status, headers={"Retry-After": "100"})
+    for _ in range(3):
+        assert Failure.LEFT_ALONE not in {reply.failure for reply in read(client, BASE, SEARCH, PROCEDURES)}
+    for _ in range(20):
+        assert {reply.failure for reply in read(client, BASE, SEARCH, PROCEDURES)} == {Failure.LEFT_ALONE}
+    time.sleep(0.45)
+    for _ in range(5):
+        read(client, BASE, SEARCH, PROCEDURES)
+    assert len(responses.calls) == 3 * 2 + 1
+    responses.reset()
+    for kind in ("Condition", "Procedure"):
+        responses.get(f"{BASE}/{kind}", json=bundle())
+    time.sleep(0.85)
+    assert [reply.failure for reply in read(client, BASE, SEARCH, PROCEDURES)] == [None, None]
+    assert noted.said == [(BASE, True), (BASE, False)]
+
+
+@pytest.mark.parametrize("status", [429, 500])
+@responses.activate
+def test_what_one_type_answers_is_enough(client: FhirClient, status: int) -> None:
+    """A server that fails at some things, or sends some reads away, is read as ever."""
+    responses.get(f"{BASE}/Condition", status=status, headers={"Retry-After": "100"})
+    responses.get(f"{BASE}/Procedure", status=404)
+    for _ in range(10):
+        assert Failure.LEFT_ALONE not in {reply.failure for reply in read(client, BASE, SEARCH, PROCEDURES)}
+
+
+@responses.activate
+def test_one_type_that_always_fails_does_not_keep_it_shut(client: FhirClient) -> None:
+    """A probe may be of any type."""
+    for _ in range(3):
+        read(client, BASE)  # nothing is registered: no connection
+    responses.get(f"{BASE}/Condition", status=500)
+    responses.get(f"{BASE}/Procedure", json=bundle())
+
+    def is_read() -> bool:
+        return read(client, BASE, SEARCH, PROCEDURES)[1].failure is None
+
+    until = time.monotonic() + 30
+    while not is_read():
+        assert time.monotonic() < until
+        time.sleep(0.1)
 
 
 @pytest.mark.parametrize("status", [502, 503, 504])
@@ -297,7 +346,7 @@ def test_a_server_that_hangs_costs_one_probe(client: FhirClient) -> None:
         assert time.monotonic() - began < 0.2
         time.sleep(0.45)
         replies = read(client, base, *[SEARCH] * 5, seconds=0.3)
-        assert [reply.failure for reply in replies] == [Failure.TIMEOUT] + [Failure.LEFT_ALONE] * 4
+        assert sorted(reply.failure or "" for reply in replies) == [Failure.LEFT_ALONE] * 4 + [Failure.TIMEOUT]
         assert server.asked == 16
         server.is_well.set()
         time.sleep(0.85)

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from cryptography.fernet import Fernet
 from signing import BY_ID, PUBLIC, TODAY, Json, chart, order_of
 
 from cds_service.app import POLICIES
 from cds_service.cli import main
 from cds_service.demo.stories import stories
-from hooks.wire import encode
+from cds_service.ledger.ledger import Ledger
+from hooks.wire import decode, encode
 
 MET = BY_ID["demo-hemgenix-met"]
 LATE = BY_ID["demo-one-day-late"]
@@ -298,3 +300,19 @@ def test_a_folder_without_policies(tmp_path: Path, run: Evaluate) -> None:
     found = run("policies", "check", "--folder", str(tmp_path))
     assert found.exit_code == 1
     assert str(tmp_path) in found.stderr
+
+
+# ledger
+
+
+def test_forms_that_are_kept_can_be_read(run: Evaluate, tmp_path: Path) -> None:
+    """As JSON lines; a purge of their member counts them."""
+    key = Fernet.generate_key().decode()
+    ledger = Ledger(f"sqlite:///{tmp_path}/data/ledger.db", service_version="0.0", seal_keys=key)
+    assert ledger.start(5.0)
+    assert ledger.forms.keep("https://ehr.example/fhir", "p", "member", {"id": "kept-1"})
+    ledger.close()
+    shown = run("ledger", "forms", CDS_LEDGER_KEYS=key)
+    assert decode(shown.stdout_bytes)["form"] == {"id": "kept-1"}
+    assert run("ledger", "purge", "--member", "member").stdout == "1 rows removed\n"
+    assert run("ledger", "forms").stdout == ""

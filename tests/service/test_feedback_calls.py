@@ -105,3 +105,11 @@ def test_what_is_of_another_shape_is_named(members: Json, place: str, client: Fl
     (issue,) = response.get_json()["issue"]
     assert (response.status_code, issue["expression"]) == (400, [place])
     assert "yesterday" not in issue["diagnostics"]
+
+
+def test_more_than_the_ledger_can_take_at_once_is_refused(client: FlaskClient) -> None:
+    """A hundred thousand elements would keep it from everybody else."""
+    for count, status in ((1000, 200), (1001, 400)):
+        sent = encode({"feedback": [{**ACCEPTED, "card": str(number)} for number in range(count)]})
+        response = client.post("/cds-services/order-sign-crd/feedback", data=sent, content_type="application/json")
+        assert response.status_code == status

@@ -1,5 +1,7 @@
 """What is no HTTP: refused with a status alone, and nothing of it is repeated or logged."""
 
+import socket
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,6 +61,18 @@ def test_a_second_request_does_not_hide_in_the_first(service: Served) -> None:
     answer = service.send(raw)
     assert answer.count(b"HTTP/1.1") == 1
     assert b"services" not in answer
+
+
+def test_a_client_that_resets_its_connection_after_the_answer_ends_no_worker(service: Served) -> None:
+    """Its parting is its own affair: each worker goes on listening, and nothing is logged."""
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", service.port), timeout=5) as client:
+            client.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert client.recv(4096).startswith(b"HTTP/1.1 200")
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing sends a reset
+    answer = service.send(b"GET /cds-services HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert b"200 OK" in answer
+    assert '"level":"error"' not in service.written()
 
 
 def test_it_still_answers_afterwards(service: Served) -> None:

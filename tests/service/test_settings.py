@@ -31,6 +31,8 @@ MALFORMED = [
     ("CDS_ALLOW_INSECURE", "maybe"),
     ("CDS_TRUSTED_CLIENTS", "/no/such/file.json"),
     ("CDS_DATA_DIR", ""),
+    ("CDS_CA_FILE", "/no/such/file.pem"),
+    ("CDS_CA_FILE", __file__),
     ("CDS_AUTHORIZATION", "always"),
     ("CDS_DEFAULT_DIALECT", "2.1"),
     ("CDS_DEADLINE_S", "0"),

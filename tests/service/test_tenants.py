@@ -32,8 +32,8 @@ from signing import (
 
 from cds_service.app import create_app
 from cds_service.demo.store import Store
+from cds_service.ledger.ledger import Ledger
 from cds_service.settings import read_settings
-from cds_service.smart.kept import KeptForms
 from hooks.wire import decode, encode
 
 MET, LOW = BY_ID["demo-hemgenix-met"], BY_ID["demo-platelets-low"]
@@ -212,7 +212,10 @@ def test_a_form_that_was_kept_for_one_is_not_the_other_s(pair: Pair) -> None:
         "authored": "2026-11-23T00:00:00Z",
         "item": [{"linkId": "q.convenience", "answer": [{"valueBoolean": True}]}],
     }
-    assert KeptForms(pair.folder, pair.keys).keep(pair.one.base, PATIENT, form)
+    ledger = Ledger(f"sqlite:///{pair.folder / 'ledger.db'}", service_version="0.0", seal_keys=pair.keys)
+    assert ledger.start(5.0)
+    assert ledger.forms.keep(pair.one.base, PATIENT, "member", form)
+    ledger.close()
     ones = pair.sign(pair.one)
     assert outcomes(ones) == ["criteria-not-met"]
     assert "QuestionnaireResponse/kept" in json.dumps(determinations(ones))

@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import responses
 from flask import Flask
 from sign_in import FORM, SIGN_IN, Browser, OtherEhr
 from signing import BASE, PUBLIC
@@ -228,3 +229,47 @@ def test_no_form_without_a_session(browser: Browser) -> None:
     assert "not open in this browser" in said(browser.get("/smart/form/0123456789abcdef"), 403)
     browser.open()
     assert "not open in this browser" in said(browser.get("/smart/form/0123456789abcdef/again"), 403)
+
+
+@pytest.mark.parametrize(
+    "spelled", ["https://EHR.example/fhir", "https://ehr.example:443/fhir/", "HTTPS://ehr.example/fhir"]
+)
+def test_a_server_is_known_however_the_settings_spell_it(
+    spelled: str, form_settings: Settings, other_ehr: OtherEhr, tmp_path: Path
+) -> None:
+    """As it is for CDS calls."""
+    settings = form_settings.model_copy(update={"fhir_servers": (spelled,), "data_dir": tmp_path})
+    browser = Browser(create_app(settings).test_client(), other_ehr)
+    assert "To be answered" in browser.open()
+
+
+def test_a_server_that_is_registered_no_more_is_not_read(
+    browser: Browser, form_settings: Settings, other_ehr: OtherEhr
+) -> None:
+    """A session that was begun before is neither read for nor written for."""
+    browser.open()
+    settings = form_settings.model_copy(update={"fhir_servers": ("https://other.example/fhir",)})
+    later = Browser(create_app(settings).test_client(), other_ehr)
+    later.client._cookies.update(browser.client._cookies)
+    later.page, later.html = browser.page, browser.html
+    asked = len(other_ehr.asked)
+    assert "not registered" in said(later.get(later.page), 403)
+    assert "not registered" in said(later.send("save", {}), 403)
+    assert len(other_ehr.asked) == asked
+
+
+def test_a_server_that_is_down_is_left_alone_by_the_base_it_is_registered_with(
+    form_settings: Settings, other_ehr: OtherEhr, tmp_path: Path
+) -> None:
+    """The form's reads count for the circuit, and in the metrics, as those of CDS calls do."""
+    settings = form_settings.model_copy(update={"data_dir": tmp_path})
+    browser = Browser(create_app(settings).test_client(), other_ehr)
+    browser.open()
+    with responses.RequestsMock() as network:  # where nothing answers
+        for _ in range(4):
+            assert "could not be read" in said(browser.get(browser.page), 502)
+        cost = len(network.calls)
+        said(browser.get(browser.page), 502)
+        assert len(network.calls) == cost
+    told = browser.get("/metrics").get_data(as_text=True)
+    assert f'cds_fhir_circuits_open{{server="{BASE}"}} 1.0' in told

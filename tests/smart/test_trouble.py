@@ -1,13 +1,17 @@
 """What becomes of a form when the sign-in runs out or the record system does not take it."""
 
 import re
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
 from sign_in import PDF, Browser, OtherEhr
-from signing import PUBLIC, outcomes
+from signing import PUBLIC, criterion, outcomes
 from test_form import answers_of, newest, sign
 
 from cds_service.app import create_app
@@ -100,7 +104,6 @@ def test_a_form_that_the_chart_does_not_take_is_shown_to_print(
     assert "not saved anywhere" in page
     assert "5.10 kPa" in page
     assert "aav5.pdf" in page
-    assert not (form_settings.data_dir / "forms").exists()
 
 
 def test_the_form_to_print_says_whose_it_is(
@@ -183,10 +186,92 @@ def test_a_form_that_the_chart_does_not_take_is_kept_here_and_counts(
     assert done.status_code == 303
     assert "the plan keeps it" in browser.get(done.headers["Location"]).get_data(as_text=True)
     assert outcomes(sign(browser, other_ehr)) == ["criteria-met"]
-    (kept,) = (folder / "forms").iterdir()
-    assert kept.stat().st_mode & 0o077 == 0
-    assert b"private" not in kept.read_bytes()
-    assert other_ehr.story.id not in kept.name
+    every = b"".join(path.read_bytes() for path in folder.iterdir() if path.is_file())
+    assert b"private" not in every
+    assert other_ehr.story.id.encode() not in every
+
+
+def test_another_instance_finds_the_form_that_was_kept(
+    keeping: tuple[Browser, Path],
+    other_ehr: OtherEhr,
+    form_settings: Settings,
+    tmp_path_factory: pytest.TempPathFactory,
+    three: dict[str, str],
+    reports: Files,
+) -> None:
+    """The next signature may go to any of those that share a database."""
+    browser, folder = keeping
+    shared = {"database_url": f"sqlite:///{folder}/ledger.db"}
+    settings = key_settings(form_settings, tmp_path_factory.mktemp("other")).model_copy(update=shared)
+    other = Browser(create_app(settings).test_client(), other_ehr)
+    other_ehr.refuses = {"QuestionnaireResponse", "DocumentReference"}
+    browser.open()
+    assert outcomes(sign(other, other_ehr)) == ["documentation-missing"]
+    assert browser.send("complete", three, reports).status_code == 303
+    assert outcomes(sign(other, other_ehr)) == ["criteria-met"]
+    assert "10 of 13" not in other.open()
+
+
+def test_a_member_s_forms_go_with_the_member(
+    keeping: tuple[Browser, Path], other_ehr: OtherEhr, form_settings: Settings, three: dict[str, str], reports: Files
+) -> None:
+    """They are under the name that decisions about the member are under."""
+    browser, folder = keeping
+    other_ehr.refuses = {"QuestionnaireResponse", "DocumentReference"}
+    browser.open()
+    assert browser.send("complete", three, reports).status_code == 303
+    sign(browser, other_ehr)
+    with sqlite3.connect(folder / "ledger.db") as ledger:
+        decided, kept = (ledger.execute(f"SELECT member_key FROM {t}").fetchall() for t in ("decision", "kept_form"))  # noqa: S608
+    ledger.close()
+    assert decided == kept
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Nobody can write to the ledger of that folder."""
+    held = sqlite3.connect(folder / "ledger.db", isolation_level=None)
+    held.execute("BEGIN IMMEDIATE")
+    yield
+    held.execute("ROLLBACK")
+    held.close()
+
+
+def test_while_the_ledger_is_away_a_refused_form_is_shown_to_print(
+    keeping: tuple[Browser, Path],
+    other_ehr: OtherEhr,
+    three: dict[str, str],
+    reports: Files,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The page says plainly that it is kept nowhere."""
+    monkeypatch.setattr("cds_service.ledger.forms._KEEPING_S", 0.5)
+    browser, folder = keeping
+    other_ehr.refuses = {"QuestionnaireResponse", "DocumentReference"}
+    browser.open()
+    with locked(folder):
+        page = browser.send("complete", three, reports)
+        assert page.status_code == 502
+        assert "not saved anywhere" in page.get_data(as_text=True)
+
+
+def test_while_the_ledger_is_away_a_kept_form_is_not_taken_for_none(
+    keeping: tuple[Browser, Path], other_ehr: OtherEhr, three: dict[str, str], reports: Files
+) -> None:
+    """What it may say is not retrieved, and what the chart shows beside it still counts."""
+    browser, folder = keeping
+    other_ehr.refuses = {"QuestionnaireResponse", "DocumentReference"}
+    browser.open()
+    assert browser.send("complete", three, reports).status_code == 303
+    assert outcomes(sign(browser, other_ehr)) == ["criteria-met"]
+    with locked(folder):
+        sign(browser, other_ehr)  # which finds out
+        began = time.monotonic()
+        answer = sign(browser, other_ehr)
+        assert time.monotonic() - began < 2.0
+    assert outcomes(answer) == ["undetermined"]
+    assert criterion(answer, "5")["reason"] == "not-retrieved"
+    assert criterion(answer, "2")["status"] == "met"
 
 
 def test_instances_with_one_key_open_each_other_s_sessions(
