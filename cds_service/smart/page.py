@@ -1,14 +1,13 @@
 """What the form's pages show, as plain values for the templates."""
 
-import re
 from collections.abc import Collection
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup
 
 from cds_service.dtr.forms import Form
 from cds_service.dtr.reports import MEGABYTE
+from cds_service.pages.unbroken import unbroken
 from cds_service.policy.determination import Determination, Finding
 from cds_service.policy.policy import Question
 from cds_service.policy.reasons import Outcome, Reason, Status
@@ -26,7 +25,6 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_DAY = re.compile(r"(\d{4}-\d{2}-\d{2})")
 _STATUS = {
     Status.MET: "Met",
     Status.NOT_MET: "Not met",
@@ -44,15 +42,7 @@ _ANSWER = {
 _REPORT = "Attach the report."
 
 
-def whole_days(text: str) -> Markup:
-    """The text, its days kept on one line."""
-    parts = _DAY.split(text)  # every second one is a day
-    return Markup("").join(
-        Markup('<span class="day">{}</span>').format(one) if at % 2 else one for at, one in enumerate(parts)
-    )
-
-
-_TEMPLATES.filters["whole_days"] = whole_days
+_TEMPLATES.filters["unbroken"] = unbroken
 
 
 def render(template: str, **values: Any) -> str:

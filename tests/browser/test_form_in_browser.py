@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from other_ehr import OtherEhr
-from steps import THREE, answer, complete, type_result
+from steps import AGO, THREE, answer, complete, type_result
 
 from cds_service.demo.stories import Story
 from hooks.wire import decode, encode
@@ -222,6 +223,40 @@ def test_nothing_is_wider_than_the_screen(new_page: Callable[..., Page], ehr: Ot
     page = launch(new_page(width, 700), ehr)
     page.wait_for_load_state("networkidle")  # style sheets and all
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_report_that_is_too_large_is_not_sent(page: Page, ehr: OtherEhr, report: str, tmp_path: Path) -> None:
+    """The page says so at once, beside the field, and takes another file; a megabyte to the byte is taken."""
+    large, largest = tmp_path / "large.pdf", tmp_path / "largest.pdf"
+    largest.write_bytes(Path(report).read_bytes().ljust(1024 * 1024, b"\0"))
+    large.write_bytes(largest.read_bytes() + b"\0")
+    launch(page, ehr)
+    page.check('[name="q.aav5"][value="negative"]')
+    field = page.locator('[name="q.aav5.report"]')
+    field.set_input_files(large)
+    page.get_by_role("alert").get_by_text("large.pdf: The file is larger than 1 MB.").wait_for()
+    assert field.input_value() == ""
+    field.set_input_files(largest)
+    assert page.get_by_role("alert").count() == 0
+    page.fill('[name="q.aav5.date"]', AGO)
+    page.get_by_role("button", name="Save for later").click()
+    page.get_by_text("Attached: largest.pdf").wait_for()
+
+
+def test_what_was_typed_is_on_the_page_when_something_does_not_work(
+    page: Page, ehr: OtherEhr, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Browsers keep no form of a page that is not to be stored; so the page gives it back, to be saved from there."""
+    launch(page, ehr)
+    page.fill('[name="q.liver"]', "5.10")
+    with monkeypatch.context() as patched:
+        patched.setattr("cds_service.smart.routes.saved", lambda *_: 1 / 0)
+        page.get_by_role("button", name="Save for later").click()
+        page.get_by_role("heading", name="This did not work").wait_for()
+    assert page.input_value('[name="q.liver"]') == "5.10"
+    page.get_by_role("button", name="Save for later").click()
+    page.get_by_text("Saved in the chart").wait_for()
+    assert page.input_value('[name="q.liver"]') == "5.10"
 
 
 def test_a_double_click_is_one_form(page: Page, ehr: OtherEhr, report: str) -> None:
