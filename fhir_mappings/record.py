@@ -106,10 +106,10 @@ class Record:
             return
         if row.subject:
             subject = resource.get(row.subject)
-            literal = subject.get("reference") if isinstance(subject, dict) else None
+            literal = word(subject, "reference") if isinstance(subject, dict) else ""
             if literal not in self._patients:
                 owner = self.name(literal)
-                if owner is None and not (isinstance(literal, str) and literal.startswith(_ELSEWHERE)):
+                if owner is None and not literal.startswith(_ELSEWHERE):
                     self.mark_broken(_source(row), resource)
                     self.ownerless.append(resource)
                     return
