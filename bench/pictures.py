@@ -23,6 +23,7 @@ def draw(rows: Iterable[Row], folder: Path = FOLDER) -> list[Path]:
     mpl.rcParams["svg.hashsalt"] = "performance"  # the same numbers give the same file
     mpl.rcParams["svg.fonttype"] = "none"
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import LogLocator
 
     placed = [row for row in rows if row.point is not None]
     written = []
@@ -35,6 +36,7 @@ def draw(rows: Iterable[Row], folder: Path = FOLDER) -> list[Path]:
             axes.plot(*zip(*points, strict=True), marker=marker, label=line)
         axes.set(title=title, xlabel=across, ylabel=up, xscale="log", yscale="log")
         _plain_numbers(axes, sorted({x for points in lines.values() for x, _ in points}))
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.grid(which="major", alpha=0.3)
         axes.legend(frameon=False)
         path = folder / f"performance-{name}.svg"

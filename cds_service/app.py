@@ -104,7 +104,7 @@ def create_app(settings: Settings, knowledge: Knowledge | None = None, forms: Fo
     app.register_blueprint(operations_blueprint(callers, metrics, ledger, interface))
     app.register_blueprint(pages_blueprint(service))
     tokens = AccessTokens(f"{settings.public_url}/fhir", lambda: ledger.shared_key("access tokens"))
-    forms = forms or Forms(service.library, service.vocabulary.labs, service.links.public_url)
+    forms = forms or Forms(service.library, service.vocabulary.labs, service.links.public_url, settings.max_body_bytes)
     app.register_blueprint(fhir_endpoint(service, forms, settings, fhir_callers(callers, tokens), known_by(ledger)))
     if isinstance(callers, RegisteredCallers):
         app.register_blueprint(token_endpoint(callers, tokens, settings.public_url))

@@ -16,6 +16,7 @@ from cds_service.dtr.names import DtrVersion
 from cds_service.dtr.package import Known, Packaging, package
 from cds_service.dtr.refusal import RefusedError
 from cds_service.dtr.request import parse_request
+from cds_service.dtr.search import not_supported, search, searchset
 from cds_service.dtr.value_sets import expanded
 from cds_service.release import release
 from cds_service.settings import Settings
@@ -29,7 +30,7 @@ Lookup = Callable[[str, Caller], Known | None]  # assertion id, and who asks: no
 _ACCEPTED = ("application/fhir+json", "application/json", "text/json", "application/json+fhir")
 _LONGEST_QUERY = 16_384
 _FORMATS = (*_ACCEPTED, "json")
-_PARAMETERS = frozenset({"_id", "url", "version", "status", "_format", "_count", "_total", "_summary", "_pretty"})
+_SEARCHED = ("Questionnaire", "Library", "ValueSet", "CodeSystem")
 
 
 def fhir_endpoint(
@@ -66,15 +67,6 @@ def fhir_endpoint(
         if form_id.startswith("$"):  # the operations take resources, which no query can hold
             raise MethodNotAllowed(["POST"])
         return _fhir(_form(form_id).spoken(_version(_caller())))
-
-    @routes.get("/Questionnaire")
-    def search() -> Response:
-        return _searched(request.args)
-
-    @routes.post("/Questionnaire/_search")
-    def search_posted() -> Response:
-        request.max_content_length = _LONGEST_QUERY
-        return _searched(CombinedMultiDict([request.args, request.form]))
 
     @routes.post("/Questionnaire/$questionnaire-package")
     def package_of_type() -> Response:
@@ -130,9 +122,12 @@ def fhir_endpoint(
     def _caller() -> Caller:
         return callers.identify(request.headers.get("Authorization"), request.path)
 
-    def _searched(query: MultiDict[str, str]) -> Response:
+    def _searched(kind: str, query: MultiDict[str, str]) -> Response:
         version = _version(_caller())
-        return _fhir(_searchset(_search(forms, query, _today()), version, public_url))
+        if "handling=strict" in request.headers.get("Prefer", "") and not_supported(query):
+            raise RefusedError(400, "not-supported", "a search parameter is not supported; see /fhir/metadata")
+        found = list(search(forms.candidates(kind, version, _today()), query))
+        return _fhir(searchset(found, f"{public_url}{request.full_path.rstrip('?')}"))
 
     def _version(caller: Caller) -> DtrVersion:
         return "2.0.1" if (caller.dialect or service.default_dialect) == "2.0.1" else "2.2"
@@ -163,7 +158,20 @@ def fhir_endpoint(
         known = _or_404(forms.value_set(url), "value set")
         return _fhir(expanded(known, datetime.now(UTC), given.get("filter", ""), offset, count))
 
+    for kind in _SEARCHED:
+        _search_at(routes, kind, _searched)
     return routes
+
+
+def _search_at(routes: Blueprint, kind: str, searched: Callable[[str, MultiDict[str, str]], Response]) -> None:
+    @routes.get(f"/{kind}", endpoint=f"search_{kind}")
+    def search_by_address() -> Response:
+        return searched(kind, request.args)
+
+    @routes.post(f"/{kind}/_search", endpoint=f"search_{kind}_posted")
+    def search_by_body() -> Response:
+        request.max_content_length = _LONGEST_QUERY
+        return searched(kind, CombinedMultiDict([request.args, request.form]))
 
 
 def _fhir(body: Any) -> Response:
@@ -200,44 +208,3 @@ def _texts(body: Any) -> dict[str, str]:
         for member, value in one.items()
         if member.startswith("value") and isinstance(value, str | int)
     }
-
-
-def _search(forms: Forms, query: MultiDict[str, str], today: Any) -> list[Form]:
-    """The forms that the query asks for; without a version, of each form the one in force, or every one of a URL.
-
-    A comma stands between values of which one is enough (FHIR R4, "Handling Repeating Values").
-    """
-    if "handling=strict" in request.headers.get("Prefer", ""):
-        unknown = sorted(set(query) - _PARAMETERS)
-        if unknown:
-            raise RefusedError(400, "not-supported", "a search parameter is not supported; see /fhir/metadata")
-    urls, ids, versions = (_values(query, name) for name in ("url", "_id", "version"))
-    named = [(url, wanted) for url, _, wanted in (one.partition("|") for one in urls)]
-    if "active" not in (_values(query, "status") or ["active"]):
-        return []
-    return [
-        form
-        for form in forms.every()
-        if (not ids or form.questionnaire["id"] in ids)
-        and (not versions or form.version in versions)
-        and (not named or any(form.url == url and wanted in ("", form.version) for url, wanted in named))
-        and (versions or named or forms.find(form.url, today) is form)
-    ]
-
-
-def _values(query: MultiDict[str, str], name: str) -> list[str]:
-    return [one for one in query.get(name, "").split(",") if one]
-
-
-def _searchset(found: list[Form], version: DtrVersion, public_url: str) -> dict[str, Any]:
-    bundle: dict[str, Any] = {
-        "resourceType": "Bundle",
-        "type": "searchset",
-        "total": len(found),
-        "link": [{"relation": "self", "url": f"{public_url}{request.full_path.rstrip('?')}"}],
-    }
-    if found:
-        bundle["entry"] = [
-            {"fullUrl": form.url, "resource": form.spoken(version), "search": {"mode": "match"}} for form in found
-        ]
-    return bundle

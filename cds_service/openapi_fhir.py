@@ -2,9 +2,17 @@
 
 from typing import Any
 
+from cds_service.dtr.search import PARAMETERS
+
 Schema = dict[str, Any]
 
 _FHIR = "application/fhir+json"
+_SEARCHED = {
+    "Questionnaire": "The forms",
+    "Library": "The libraries",
+    "ValueSet": "The value sets",
+    "CodeSystem": "The code systems",
+}
 _REFUSALS = {
     "400": "Malformed, or not to be used",
     "401": "Without a valid client token; no detail is given",
@@ -22,8 +30,7 @@ def fhir_paths(security: Schema) -> Schema:
     package = _posted("Packages a form for an order (DTR)", "Parameters", security)
     return {
         "/fhir/metadata": {"get": _got("What this endpoint can do", {})},
-        "/fhir/Questionnaire": {"get": _got("The forms that are sought", security, "url", "version", "_id", "status")},
-        "/fhir/Questionnaire/_search": {"post": _sought(security)},
+        **_searches(security),
         "/fhir/Questionnaire/{id}": {"parameters": [_id()], "get": _got("A form", security)},
         "/fhir/Questionnaire/$questionnaire-package": {"post": package},
         "/fhir/Questionnaire/{id}/$questionnaire-package": {"parameters": [_id()], "post": package},
@@ -54,13 +61,18 @@ def _got(summary: str, security: Schema, *parameters: str) -> Schema:
     return {"summary": summary, **({"parameters": named} if named else {}), "responses": _responses(), **security}
 
 
-def _sought(security: Schema) -> Schema:
-    sought = {
-        "type": "object",
-        "properties": {name: {"type": "string"} for name in ("url", "version", "_id", "status")},
-    }
+def _searches(security: Schema) -> Schema:
+    paths: Schema = {}
+    for kind, what in _SEARCHED.items():
+        paths[f"/fhir/{kind}"] = {"get": _got(f"{what} that are sought", security, *PARAMETERS)}
+        paths[f"/fhir/{kind}/_search"] = {"post": _sought(what, security)}
+    return paths
+
+
+def _sought(what: str, security: Schema) -> Schema:
+    sought = {"type": "object", "properties": {name: {"type": "string"} for name in PARAMETERS}}
     return {
-        "summary": "The forms that are sought, by a form",
+        "summary": f"{what} that are sought, by a form",
         "requestBody": {"content": {"application/x-www-form-urlencoded": {"schema": sought}}},
         "responses": _responses(),
         **security,

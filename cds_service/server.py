@@ -20,7 +20,7 @@ from cds_service.worker import PatientWorker
 
 def run(settings: Settings, knowledge: Knowledge, host: str, port: int) -> None:
     """Serves until told to stop; SIGTERM finishes what is under way."""
-    forms = Forms(knowledge.library, knowledge.labs, settings.public_url)
+    forms = Forms(knowledge.library, knowledge.labs, settings.public_url, settings.max_body_bytes)
     # What is loaded by now is the same for every worker: kept out of their collectors, its memory stays shared.
     gc.collect()
     gc.freeze()

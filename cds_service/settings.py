@@ -85,7 +85,9 @@ class Settings(BaseSettings):
     smart_frames: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="comma-separated origins of EHR pages that frame the form, beside those of their FHIR servers"
     )
-    max_body_bytes: int = Field(16 * 1024 * 1024, gt=0, description="largest body that is read")
+    max_body_bytes: int = Field(
+        16 * 1024 * 1024, gt=0, description="largest body that is read; reports on forms may be as large as fits"
+    )
     client_rate: str = Field(
         "30000/minute",
         description="calls of a registered client that has no `rate` of its own, in each process; empty: any number",

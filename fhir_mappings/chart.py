@@ -8,11 +8,9 @@ from datetime import date
 from typing import NamedTuple
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from cds_service.policy.dates import day_span
 from cds_service.policy.facts import NO_NAMES, Facts, Result
-from cds_service.policy.reasons import Reason
 from fhir_mappings.bills import read_bills
 from fhir_mappings.codes import CodeIndex
 from fhir_mappings.condition import read_conditions, read_reasons
@@ -31,6 +29,7 @@ from fhir_mappings.questionnaire_response import read_answers
 from fhir_mappings.reads import Asked, Needs, Reader, Reads, Wanted, users
 from fhir_mappings.record import Record
 from fhir_mappings.references import Json, word
+from fhir_mappings.result_values import doubted
 from fhir_mappings.servers import Server, base_of
 
 __all__ = ["Asked", "Chart", "Needs", "Vocabulary", "Wanted", "chart_of", "collect", "gather", "outline_of"]
@@ -189,16 +188,11 @@ def _results(record: Record, needs: Needs, labs: LabTable) -> dict[str, tuple[Re
         read = {"Observation": read_observation, "DiagnosticReport": read_report}.get(word(resource, "resourceType"))
         for result in read(resource, labs) if read is not None else ():
             if result.test in found:
-                found[result.test].append(_of_nobody(result, labs))
+                title = labs.test(result.test).title
+                found[result.test].append(doubted(result, f"{title}: a result that does not say whose it is"))
     for results in found.values():
         results.sort(key=_age, reverse=True)
     return {test: tuple(results) for test, results in found.items()}
-
-
-def _of_nobody(result: Result, labs: LabTable) -> Result:
-    """The result without what it says, which may be of somebody else."""
-    display = f"{labs.test(result.test).title}: a result that does not say whose it is"
-    return replace(result, display=display, value=None, word=None, problem=Reason.INCONCLUSIVE, flags=NO_NAMES)
 
 
 def _age(result: Result) -> tuple[date, str]:

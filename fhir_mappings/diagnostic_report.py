@@ -16,7 +16,7 @@ from fhir_mappings.fibrosis import fibrosis_stage
 from fhir_mappings.labs import LabTable, LabTest, Match
 from fhir_mappings.quantity import read_number_text
 from fhir_mappings.result_flags import ResultFlags, flag_words, flags_of
-from fhir_mappings.result_values import result_display
+from fhir_mappings.result_values import NO_RESULTS, of_unknown_status, result_display
 from fhir_mappings.result_words import word_of_number, words_of
 
 _STAGES = {
@@ -51,7 +51,9 @@ def read_report(resource: dict[str, Any], labs: LabTable) -> tuple[Result, ...]:
     status = resource.get("status")
     stage = _STAGES.get(status) if isinstance(status, str) else None
     if stage is None:
-        return ()
+        if status in NO_RESULTS:
+            return ()
+        return of_unknown_status(read_report({**resource, "status": "final"}, labs))
     conclusion = resource.get("conclusion")
     text = conclusion if isinstance(conclusion, str) else ""
     found: list[Result] = []

@@ -14,7 +14,16 @@ from cds_service.policy.facts import NO_NAMES, Names, Result, Stage
 from fhir_mappings.fhir_dates import result_date
 from fhir_mappings.labs import LabTable, Match
 from fhir_mappings.result_flags import ResultFlags, flag_words, flags_of
-from fhir_mappings.result_values import concept_text, names_of, quantity_text, read_value, result_display, unit_agrees
+from fhir_mappings.result_values import (
+    NO_RESULTS,
+    concept_text,
+    names_of,
+    of_unknown_status,
+    quantity_text,
+    read_value,
+    result_display,
+    unit_agrees,
+)
 
 _STAGES = {
     "final": Stage.FINAL,
@@ -22,7 +31,7 @@ _STAGES = {
     "corrected": Stage.FINAL,
     "preliminary": Stage.PRELIMINARY,
     "registered": Stage.ORDERED,
-}  # cancelled, entered-in-error and unknown are no results
+}
 _TEXT_MATCH = frozenset({"text-match"})
 _DATE_ISSUED = frozenset({"date-issued"})
 
@@ -47,7 +56,9 @@ def read_observation(resource: dict[str, Any], labs: LabTable) -> tuple[Result, 
     status = resource.get("status")
     stage = _STAGES.get(status) if isinstance(status, str) else None
     if stage is None:
-        return ()
+        return (
+            () if status in NO_RESULTS else of_unknown_status(read_observation({**resource, "status": "final"}, labs))
+        )
     span, written, issued = result_date(resource)
     name = resource.get("id")
     frame = Frame(

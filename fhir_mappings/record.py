@@ -24,6 +24,8 @@ REQUESTS = frozenset(
     }
 )
 
+_ELSEWHERE = ("http://", "https://")  # a patient of another server is another; one that cannot be told is nobody's
+
 
 class Record:
     """The resources of one call, while they are being collected and afterwards."""
@@ -104,13 +106,15 @@ class Record:
             return
         if row.subject:
             subject = resource.get(row.subject)
-            literal = subject.get("reference") if isinstance(subject, dict) else None
-            if not isinstance(literal, str):
-                self.mark_broken(_source(row), resource)
-                self.ownerless.append(resource)
-                return
-            if literal not in self._patients and self.name(literal) != self.patient:
-                return
+            literal = word(subject, "reference") if isinstance(subject, dict) else ""
+            if literal not in self._patients:
+                owner = self.name(literal)
+                if owner is None and not literal.startswith(_ELSEWHERE):
+                    self.mark_broken(_source(row), resource)
+                    self.ownerless.append(resource)
+                    return
+                if owner != self.patient:
+                    return
         elif row.type == "Patient" and name != self.patient:
             return
         if name is not None:

@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cds_service.policy.facts import NO_NAMES, Interval, Names, Stage, Word
+from cds_service.policy.facts import NO_NAMES, Interval, Names, Result, Stage, Word
 from cds_service.policy.reasons import Reason
 from fhir_mappings.fibrosis import fibrosis_stage
 from fhir_mappings.labs import LabTable, LabTest, Match, fold_unit
@@ -37,6 +37,8 @@ _TITRE = frozenset({"titre"})  # its cut-off is the laboratory's
 _IS_TITRE = re.compile(r"\s*[<>≤≥]?=?\s*1\s?:\s?\d+")
 _NO_NUMBER = Reading()
 
+NO_RESULTS = ("cancelled", "entered-in-error")  # statuses of an Observation or a report that says nothing
+
 
 class Value(Struct, frozen=True):
     """What a value[x] says of one test."""
@@ -61,6 +63,19 @@ def result_display(test: LabTest, shown: str, written: str, stage: Stage) -> str
     if written:
         text = f"{text} on {written}"
     return f"{text} (preliminary)" if stage is Stage.PRELIMINARY else text
+
+
+def of_unknown_status(results: tuple[Result, ...]) -> tuple[Result, ...]:
+    """Results that may be final or withdrawn: what has a value proves nothing."""
+    return tuple(
+        result if result.stage is Stage.ORDERED else doubted(result, f"{result.display} (its status is not known)")
+        for result in results
+    )
+
+
+def doubted(result: Result, display: str) -> Result:
+    """The result without what it says, so that it proves nothing, and nothing older either."""
+    return replace(result, display=display, value=None, word=None, problem=Reason.INCONCLUSIVE, flags=NO_NAMES)
 
 
 def read_value(element: dict[str, Any], match: Match, labs: LabTable) -> Value | None:

@@ -24,6 +24,7 @@ Json = dict[str, Any]
 
 TODAY = date(2026, 11, 24)
 PUBLIC = "https://plan.example"
+BODY = 16 * 1024 * 1024  # the largest body that is read, as by default
 BASE = "https://ehr.example/fhir"
 HOOK = "/cds-services/order-sign-crd"
 EXTENSION = "http://hl7.org/fhir/us/davinci-crd/StructureDefinition/ext-coverage-information"

@@ -50,7 +50,7 @@ def measure(stage: Stage) -> Iterator[Row]:
 
 
 def _library(service: Service) -> Any:
-    forms = Forms(service.library, service.vocabulary.labs, PUBLIC_URL).every()
+    forms = Forms(service.library, service.vocabulary.labs, PUBLIC_URL, 16 * 1024 * 1024).every()
     form = next(found for found in forms if found.policy.source.drug == _DRUG)
     if form.filled_in_by is None:
         raise RuntimeError(f"the form of {_DRUG} is not filled in by a library")

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from cds_service.dtr.names import DTR
+from cds_service.dtr.search import PARAMETERS
 
 _EXPECTATION = "http://hl7.org/fhir/StructureDefinition/capabilitystatement-expectation"
 
@@ -54,14 +55,10 @@ def capability_statement(public_url: str, version: str, built: datetime, tokens:
             {
                 "mode": "server",
                 "security": security,
-                "resource": [_forms(), _value_sets(), *map(_read_only, ("CodeSystem", "Library"))],
+                "resource": [_forms(), _value_sets(), _served("CodeSystem"), _served("Library")],
             }
         ],
     }
-
-
-def _resources() -> list[dict[str, Any]]:
-    return [_forms(), _value_sets(), _read_only("CodeSystem"), _read_only("Library")]
 
 
 def _operation(name: str, definition: str) -> dict[str, Any]:
@@ -74,15 +71,8 @@ def _operation(name: str, definition: str) -> dict[str, Any]:
 
 def _forms() -> dict[str, Any]:
     return {
-        "type": "Questionnaire",
+        **_served("Questionnaire"),
         "supportedProfile": [f"{DTR}/StructureDefinition/dtr-std-questionnaire"],
-        "interaction": [{"code": "read"}, {"code": "search-type"}],
-        "searchParam": [
-            {"name": "_id", "type": "token"},
-            {"name": "url", "type": "uri"},
-            {"name": "version", "type": "token"},
-            {"name": "status", "type": "token"},
-        ],
         "operation": [
             _operation("questionnaire-package", f"{DTR}/OperationDefinition/questionnaire-package"),
             _operation("log-questionnaire-errors", f"{DTR}/OperationDefinition/log-questionnaire-errors"),
@@ -92,11 +82,14 @@ def _forms() -> dict[str, Any]:
 
 def _value_sets() -> dict[str, Any]:
     return {
-        "type": "ValueSet",
-        "interaction": [{"code": "read"}],
+        **_served("ValueSet"),
         "operation": [_operation("expand", "http://hl7.org/fhir/OperationDefinition/ValueSet-expand")],
     }
 
 
-def _read_only(kind: str) -> dict[str, Any]:
-    return {"type": kind, "interaction": [{"code": "read"}]}
+def _served(kind: str) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "interaction": [{"code": "read"}, {"code": "search-type"}],
+        "searchParam": [{"name": name, "type": type_} for name, type_ in PARAMETERS.items()],
+    }

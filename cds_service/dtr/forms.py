@@ -1,7 +1,8 @@
 """Every form of a library, built once, and found by id, canonical and version."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
+from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +13,8 @@ from cds_service.dtr.conditions import Conditions, conditions_of
 from cds_service.dtr.names import DtrVersion, form_url
 from cds_service.dtr.prefill_library import Prefill, prefill
 from cds_service.dtr.questionnaire import questionnaire
+from cds_service.dtr.reports import largest_report_mb
+from cds_service.dtr.search import Candidate
 from cds_service.dtr.value_sets import code_system, value_set
 from cds_service.policy.compiled import CompiledPolicy
 from cds_service.policy.library import Library
@@ -32,6 +35,7 @@ class Form(Struct, frozen=True, dict=True):
     questionnaire: Json  # never changed
     older: Json = {}  # the same for clients that speak DTR 2.0.1
     filled_in_by: Prefill | None = None
+    largest_report_mb: Decimal = Decimal(0)
     packed: Mapping[DtrVersion, tuple[Json, ...]] = {}  # entries that are the same in every package, written once
 
     @property
@@ -77,10 +81,10 @@ def _entry(resource: Json) -> Json:
 
 
 class Forms:
-    """The forms, and the value sets of their choices."""
+    """The forms, and the value sets of their choices. `largest_body` is what the service reads, in bytes."""
 
-    def __init__(self, library: Library, labs: LabTable, public_url: str) -> None:
-        self.library, self.labs, self.public_url = library, labs, public_url
+    def __init__(self, library: Library, labs: LabTable, public_url: str, largest_body: int) -> None:
+        self.library, self.labs, self.public_url, self._largest_body = library, labs, public_url, largest_body
         by_url: dict[str, list[Form]] = {}
         for policy in sorted(library.policies, key=lambda found: found.source.version):
             if policy.source.questions:
@@ -103,14 +107,16 @@ class Forms:
     def _form(self, begun: Form, until: date | None) -> Form:
         own = prefill(begun.policy, self.library, self.labs, self.public_url)
         form, older = (
-            questionnaire(begun.policy, self.labs, self.public_url, until, own, version) for version in _VERSIONS
+            questionnaire(begun.policy, self.labs, self.public_url, self._largest_body, until, own, version)
+            for version in _VERSIONS
         )
         libraries = [own.resource] if own is not None else []
         packed = {
             version: tuple(_entry(resource) for resource in (one, *libraries))
             for version, one in zip(_VERSIONS, (form, older), strict=True)
         }
-        return Form(begun.policy, begun.url, form, older, own, packed)
+        largest = largest_report_mb(begun.policy.source, self._largest_body)
+        return Form(begun.policy, begun.url, form, older, own, largest, packed)
 
     def _code_systems(self) -> list[Json]:
         names = sorted({policy.source.policy for policy in self.library.policies})
@@ -141,6 +147,19 @@ class Forms:
         form_id, _, version = name.partition("|")
         form = self.at(form_id.removesuffix("-prefill") + (f"|{version}" if version else ""), today)
         return form.filled_in_by.resource if form is not None and form.filled_in_by is not None else None
+
+    def candidates(self, kind: str, version: DtrVersion, today: date) -> Iterator[Candidate]:
+        """Every version of all that is served of a type, for a client that speaks that version of DTR."""
+        if kind == "ValueSet":
+            yield from (Candidate(one, self.value_set(one["url"]) is one) for one in self._value_sets)
+        elif kind == "CodeSystem":
+            yield from (Candidate(one, True) for one in self.code_systems.values())
+        for form in self.every():
+            is_current = self.find(form.url, today) is form
+            if kind == "Questionnaire":
+                yield Candidate(form.spoken(version), is_current)
+            elif kind == "Library" and form.filled_in_by is not None:
+                yield Candidate(form.filled_in_by.resource, is_current)
 
     def every(self) -> tuple[Form, ...]:
         """Every version of every form, oldest first."""

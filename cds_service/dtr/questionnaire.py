@@ -6,16 +6,17 @@ them. An item is shown only when what was answered before makes it matter (DTR s
 
 from collections.abc import Iterator, Mapping
 from datetime import date
+from decimal import Decimal
 from html import escape
 from typing import Any
 
 from cds_service.dtr.names import CORE, DTR, SDC, STANDARD_FORM, UCUM, DtrVersion, coding, form_url
 from cds_service.dtr.prefill_library import Prefill
+from cds_service.dtr.reports import largest_report_mb
 from cds_service.policy.compiled import CompiledPolicy
 from cds_service.policy.policy import Criterion, Policy, Question, ShownWhen
 from fhir_mappings.labs import LabTable
 
-_LARGEST_REPORT_MB = 10
 _OF_A_RESULT = ("below", "date", "report")  # what belongs to a result, by the end of its linkId
 _LAUNCH = f"{SDC}/sdc-questionnaire-launchContext"
 _LAUNCHED_WITH = (
@@ -30,12 +31,14 @@ def questionnaire(
     policy: CompiledPolicy,
     labs: LabTable,
     public_url: str,
+    largest_body: int,
     until: date | None = None,
     prefill: Prefill | None = None,
     version: DtrVersion = "2.2",
 ) -> Json:
     """The form of this policy version, for a client that speaks that version of DTR.
 
+    `largest_body`, in bytes, rules how large a report may be.
     `until` is the last day before the next version of the policy, where there is one.
     """
     source = policy.source
@@ -57,7 +60,7 @@ def questionnaire(
         "description": f"What the plan asks for under {source.policy} where the chart does not show it.",
         "jurisdiction": [{"coding": [{"system": "urn:iso:std:iso:3166", "code": "US"}]}],
         "effectivePeriod": period,
-        "item": list(_groups(source, labs, prefill, public_url, version)),
+        "item": list(_groups(source, labs, prefill, public_url, largest_report_mb(source, largest_body), version)),
     }
 
 
@@ -109,7 +112,12 @@ def _about(prefill: Prefill | None, version: DtrVersion) -> Iterator[Json]:
 
 
 def _groups(
-    policy: Policy, labs: LabTable, prefill: Prefill | None, public_url: str, version: DtrVersion
+    policy: Policy,
+    labs: LabTable,
+    prefill: Prefill | None,
+    public_url: str,
+    largest_mb: Decimal,
+    version: DtrVersion,
 ) -> Iterator[Json]:
     by_id = {question.id: question for question in policy.questions}
     for criterion, questions in groups(policy):
@@ -124,7 +132,10 @@ def _groups(
             "prefix": criterion.id,
             "text": criterion.label,
             "type": "group",
-            "item": [quoted, *(_item(q, policy, by_id, labs, prefill, public_url, version) for q in questions)],
+            "item": [
+                quoted,
+                *(_item(q, policy, by_id, labs, prefill, public_url, largest_mb, version) for q in questions),
+            ],
         }
 
 
@@ -135,10 +146,11 @@ def _item(
     labs: LabTable,
     prefill: Prefill | None,
     public_url: str,
+    largest_mb: Decimal,
     version: DtrVersion,
 ) -> Json:
     item: Json = {"linkId": question.id}
-    extensions = [*_limits(question), *_filled_in(question, prefill, version)]
+    extensions = [*_limits(question, largest_mb), *_filled_in(question, prefill, version)]
     if extensions:
         item["extension"] = extensions
     if question.loinc:
@@ -160,10 +172,10 @@ def _item(
     return item
 
 
-def _limits(question: Question) -> Iterator[Json]:
+def _limits(question: Question, largest_mb: Decimal) -> Iterator[Json]:
     """Units and ranges; the largest report that is taken."""
     if question.type == "attachment":
-        yield {"url": f"{CORE}/maxSize", "valueDecimal": _LARGEST_REPORT_MB}
+        yield {"url": f"{CORE}/maxSize", "valueDecimal": largest_mb}
     if question.type == "quantity":
         yield {
             "url": f"{CORE}/questionnaire-unitOption",

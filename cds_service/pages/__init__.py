@@ -6,6 +6,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from cds_service.pages.changes import changes
+from cds_service.pages.unbroken import unbroken
 from cds_service.pages.words import Said, Wording
 from cds_service.policy.compiled import CompiledPolicy, statements_of
 from cds_service.policy.criteria import ResultOf, ValueOf
@@ -20,6 +21,7 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_TEMPLATES.filters["unbroken"] = unbroken
 
 
 def policies_page(library: Library, today: date) -> str:

@@ -3,6 +3,7 @@
 Value sets and the lab table have no versions of their own: a code that is added there counts for every version.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
@@ -10,6 +11,7 @@ from msgspec import Struct
 from cds_service.pages.words import Wording
 from cds_service.policy.policy import Criterion, Policy, Row
 
+_NUMBER = re.compile(r"\d{4}-\d{2}-\d{2}|\d+(?:\.\d+)?")
 _BLOCKING = {"yes": "it decides", "no": "it only informs", "when-not-met": "it decides only when it is not met"}
 
 
@@ -102,8 +104,22 @@ def _row(row: Row, words: Wording) -> str:
 
 def _listed(before: Iterable[str], after: Iterable[str], now: str, gone: str) -> Iterator[str]:
     was, is_ = dict.fromkeys(before), dict.fromkeys(after)
-    yield from (_sentence(now, text) for text in is_ if text not in was)
-    yield from (_sentence(gone, text) for text in was if text not in is_)
+    left = [text for text in was if text not in is_]
+    for text in is_:
+        if text in was:
+            continue
+        alike = next((one for one in left if _NUMBER.sub("", one) == _NUMBER.sub("", text)), None)
+        if alike is None:
+            yield _sentence(now, text)
+        else:  # the same but for a number: one change, and not two
+            left.remove(alike)
+            yield f"{_sentence(now, text)} Before: {_numbers_before(alike, text)}."
+    yield from (_sentence(gone, text) for text in left)
+
+
+def _numbers_before(old: str, new: str) -> str:
+    pairs = zip(_NUMBER.findall(old), _NUMBER.findall(new), strict=True)
+    return ", ".join(dict.fromkeys(before for before, after in pairs if before != after))
 
 
 def _sentence(said: str, text: str) -> str:

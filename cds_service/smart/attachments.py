@@ -3,13 +3,13 @@
 import re
 from base64 import b64encode
 from datetime import datetime
+from decimal import Decimal
 
 from msgspec import Struct
 
+from cds_service.dtr.reports import MEGABYTE
 from fhir_mappings.references import Json, plain
 
-LARGEST_MB = 5
-LARGEST = LARGEST_MB * 1024 * 1024
 ACCEPTED = ".pdf,.png,.jpg,.jpeg"
 _KINDS = (
     (b"%PDF-", "application/pdf", "pdf"),
@@ -36,10 +36,15 @@ class Report(Struct, frozen=True):
     data: bytes
 
 
-def read_report(name: str, data: bytes) -> Report:
+def too_large(largest_mb: Decimal) -> str:
+    """What is said of a file with more megabytes."""
+    return f"The file is larger than {largest_mb} MB. Scan it again with fewer dots per inch."
+
+
+def read_report(name: str, data: bytes, largest_mb: Decimal) -> Report:
     """The report in a file. Raises AttachmentError."""
-    if len(data) > LARGEST:
-        raise AttachmentError(f"The file is larger than {LARGEST_MB} MB. Scan it again with fewer dots per inch.")
+    if len(data) > largest_mb * MEGABYTE:
+        raise AttachmentError(too_large(largest_mb))
     if not data:
         raise AttachmentError("The file is empty. Choose another one.")
     kind = next(((content_type, ending) for start, content_type, ending in _KINDS if data.startswith(start)), None)

@@ -17,7 +17,7 @@ from fhir_mappings.servers import Server
 from hooks.wire import encode
 
 FHIR_JSON = "application/fhir+json"
-_LARGEST_ANSWER = 8_000_000
+_LARGEST_ANSWER = 8_000_000  # beside what was written, which comes back with it
 _CONNECT_S = 3.0
 _decode = msgspec.json.Decoder().decode
 
@@ -72,7 +72,7 @@ class EhrClient:
                     request, stream=True, timeout=(_CONNECT_S, self._seconds), verify=self._verify
                 )
                 try:
-                    return _answer(response)
+                    return _answer(response, _LARGEST_ANSWER + int(request.headers.get("Content-Length", 0)))
                 finally:
                     response.close()
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
@@ -81,9 +81,9 @@ class EhrClient:
             alarm.cancel()
 
 
-def _answer(response: requests.Response) -> Answer:
-    body = response.raw.read(_LARGEST_ANSWER + 1, decode_content=False)
-    if len(body) > _LARGEST_ANSWER:
+def _answer(response: requests.Response, largest: int) -> Answer:
+    body = response.raw.read(largest + 1, decode_content=False)
+    if len(body) > largest:
         raise AwayError("too large")
     try:
         found = _decode(body) if body else {}

@@ -1,17 +1,17 @@
 """What the form's pages show, as plain values for the templates."""
 
-import re
 from collections.abc import Collection
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup
 
 from cds_service.dtr.forms import Form
+from cds_service.dtr.reports import MEGABYTE
+from cds_service.pages.unbroken import unbroken
 from cds_service.policy.determination import Determination, Finding
 from cds_service.policy.policy import Question
 from cds_service.policy.reasons import Outcome, Reason, Status
-from cds_service.smart.attachments import ACCEPTED, LARGEST_MB
+from cds_service.smart.attachments import ACCEPTED, too_large
 from cds_service.smart.fields import conditions, items_of, unit_text
 from cds_service.smart.posted import when_text
 from fhir_mappings.references import Json, child, plain, word
@@ -25,7 +25,6 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_DAY = re.compile(r"(\d{4}-\d{2}-\d{2})")
 _STATUS = {
     Status.MET: "Met",
     Status.NOT_MET: "Not met",
@@ -43,15 +42,7 @@ _ANSWER = {
 _REPORT = "Attach the report."
 
 
-def whole_days(text: str) -> Markup:
-    """The text, its days kept on one line."""
-    parts = _DAY.split(text)  # every second one is a day
-    return Markup("").join(
-        Markup('<span class="day">{}</span>').format(one) if at % 2 else one for at, one in enumerate(parts)
-    )
-
-
-_TEMPLATES.filters["whole_days"] = whole_days
+_TEMPLATES.filters["unbroken"] = unbroken
 
 
 def render(template: str, **values: Any) -> str:
@@ -182,7 +173,9 @@ def _field(
         "is_part": bool(when),
         "attached": plain(word(kept, "title"), 100) or ("A report" if kept else ""),
         "accept": ACCEPTED,
-        "largest_mb": LARGEST_MB,
+        "largest_mb": form.largest_report_mb,
+        "largest": int(form.largest_report_mb * MEGABYTE),
+        "too_large": too_large(form.largest_report_mb),
     }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import date
+from decimal import Decimal
 from io import BytesIO
 
 from flask import request
@@ -10,7 +11,7 @@ from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.formparser import FormDataParser
 
 from cds_service.dtr.forms import Form
-from cds_service.smart.attachments import LARGEST, AttachmentError, Report, read_report
+from cds_service.smart.attachments import AttachmentError, Report, read_report
 from cds_service.smart.fields import Answers, FieldError, items_of, parse_text, shown, unit_text
 from cds_service.smart.problems import LAUNCH_AGAIN, ProblemError
 from fhir_mappings.references import Json, children
@@ -61,7 +62,7 @@ def read_posted(
     for name, item in items.items():
         try:
             if item["type"] == "attachment":
-                _read_file(posted, name, sent, files, attached)
+                _read_file(posted, name, form.largest_report_mb, sent, files, attached)
                 continue
             answer = parse_text(form, form.policy.questions[name], texts.get(name, ""), today, public_url)
         except (FieldError, AttachmentError) as error:
@@ -86,13 +87,14 @@ def _check_names(items: Mapping[str, Json], sent: MultiDict[str, str], files: Mu
 def _read_file(
     posted: Posted,
     name: str,
+    largest_mb: Decimal,
     sent: MultiDict[str, str],
     files: MultiDict[str, FileStorage],
     attached: Mapping[str, Json],
 ) -> None:
     file = files.get(name)
     if file is not None and file.filename:
-        report = read_report(file.filename, file.stream.read(LARGEST + 1))
+        report = read_report(file.filename, file.stream.read(), largest_mb)
         posted.reports[name] = report
         posted.answers[name] = {"valueAttachment": {"title": report.title}}
     elif name in attached and not sent.get(f"{REMOVE}{name}"):

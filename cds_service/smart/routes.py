@@ -24,7 +24,7 @@ from cds_service.smart.posted import read_form
 from cds_service.smart.problems import LAUNCH_AGAIN, ProblemError, SignedOutError
 from cds_service.smart.saving import as_typed, completed, saved
 from cds_service.smart.session import LAUNCH_S, Pending, Session, TooLargeError, cookie_of, now_s, sealer, set_cookie
-from cds_service.smart.signed_out import typed_again, typed_before
+from cds_service.smart.typed_again import typed_again, typed_before
 from cds_service.web import where_of
 from fhir_mappings.servers import bases_of
 from hooks.refusals import Refusal
@@ -32,6 +32,11 @@ from hooks.service import Service
 
 _STATE = re.compile(r"[A-Za-z0-9_\-]{20,100}")
 _READING_S = 8.0
+_TRY_AGAIN = "Try again in a moment."
+_TOO_LARGE = (
+    "None of it was taken, and your browser does not keep what you typed since the form was last saved. "
+    "Open the form again from the order; it says how large each report may be."
+)
 _NO_COOKIES = (
     "The form needs a window of its own",
     "Inside the record system’s page, your browser keeps nothing for the form, so it could not stay signed in.",
@@ -108,6 +113,7 @@ def smart_blueprint(desk: Desk, settings: Settings) -> Blueprint:
         if session is None or session.is_over(now_s()):
             return typed_again(desk, session, sent, files)
         _check_own(session, sent)
+        g.sent = session, sent, files
         try:
             case = _case(desk, session)
             step = completed if sent.get("action") == "complete" else saved
@@ -148,27 +154,29 @@ def smart_blueprint(desk: Desk, settings: Settings) -> Blueprint:
 
     @routes.errorhandler(ProblemError)
     def problem(error: ProblemError) -> Response:
+        if error.status >= 500 and "sent" in g:
+            session, sent, files = g.sent
+            return typed_again(desk, session, sent, files, error)
         return _page(error.status, error.title, error.advice)
+
+    @routes.errorhandler(Refusal)
+    def refused(_: Refusal) -> Response:
+        return problem(ProblemError(502, "Part of the chart could not be used", _TRY_AGAIN))
 
     @routes.errorhandler(SignedOutError)
     def signed_out(_: SignedOutError) -> Response:
         return _page(401, "You are signed out", "Nothing that was saved is lost.", (request.view_args or {}).get("sid"))
 
-    @routes.errorhandler(Refusal)
-    def refused(refusal: Refusal) -> Response:
-        return _page(refusal.status, "The form cannot be shown", "Part of the chart could not be used. Try again.")
-
     @routes.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:
         if error.code == 413:
-            advice = "Go back: what you typed is still there. Attach fewer or smaller files at once, and save between."
-            return _page(413, "The files are too large together", advice)
+            return _page(413, "What was sent is too large", _TOO_LARGE)
         return _page(error.code or 500, error.name, LAUNCH_AGAIN)
 
     @routes.errorhandler(Exception)
     def unexpected(error: Exception) -> Response:
         desk.service.log.error("unexpected", kind=type(error).__name__, where=where_of(error))
-        return _page(500, "This did not work", "Go back: what you typed is still there. Try again in a moment.")
+        return problem(ProblemError(500, "This did not work", _TRY_AGAIN))
 
     @routes.after_request
     def guarded(response: Response) -> Response:
@@ -218,7 +226,7 @@ def _pending(desk: Desk, state: str) -> Pending:
     try:
         is_first = desk.seen.first_use("smart-launch", state, pending.at + LAUNCH_S)
     except ReplayStoreError:
-        raise ProblemError(503, "Signing in does not work just now", "Try again in a moment.") from None
+        raise ProblemError(503, "Signing in does not work just now", _TRY_AGAIN) from None
     if not is_first:
         raise ProblemError(403, "This sign-in was used before", LAUNCH_AGAIN)
     return pending

@@ -83,6 +83,50 @@ def test_pages_for_what_goes_wrong_have_no_finding(page: Page, ehr: OtherEhr, fi
     assert findings_of(again) == []
 
 
+@pytest.mark.parametrize(("width", "scale"), [(390, 1), (768, 1), (640, 2)])
+def test_pages_that_end_a_form_have_no_finding_at_any_width(
+    new_page: Callable[..., Page],
+    ehr: OtherEhr,
+    findings_of: Findings,
+    monkeypatch: pytest.MonkeyPatch,
+    width: int,
+    scale: int,
+) -> None:
+    """Refused launches, a fault, signed out, and done with criteria still open; 640 twice as dense is 1280 at 200 %."""
+    page = new_page(width, 800, device_scale_factor=scale)
+
+    def look() -> None:
+        page.wait_for_load_state("networkidle")
+        assert findings_of(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+    def launch() -> None:
+        page.goto(f"{ehr.origin}/chart")
+        page.get_by_role("link").click()
+        page.get_by_role("button", name="Allow").click()
+        page.locator("#questions").wait_for()
+
+    service = ehr.launch_url.removesuffix("/launch")
+    for path in ("/launch?iss=https://evil.example&launch=x", "/launch", "/callback?state=none", "/form"):
+        page.goto(service + path)
+        page.locator(".problem h1").wait_for()
+        look()
+    launch()
+    with monkeypatch.context() as patched:
+        patched.setattr("cds_service.smart.routes.saved", lambda *_: 1 / 0)
+        page.get_by_role("button", name="Save for later").click()
+        page.get_by_role("heading", name="This did not work").wait_for()
+    look()
+    ehr.tokens.clear()
+    page.get_by_role("button", name="Save for later").click()
+    page.get_by_role("heading", name="You were signed out").wait_for()
+    look()
+    launch()
+    page.click('button[value="complete"]')
+    page.get_by_role("heading", name="What happens next").wait_for()
+    look()
+
+
 def to_print(page: Page, ehr: OtherEhr, report: str) -> None:
     """Goes to the form to print, which the EHR has not taken."""
     page.goto(f"{ehr.origin}/chart")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from other_ehr import OtherEhr
-from steps import AGO, THREE, answer, complete
+from steps import AGO, THREE, answer, complete, type_result
 
 from cds_service.demo.stories import Story
 from hooks.wire import decode, encode
@@ -78,39 +79,18 @@ def test_the_answer_follows_what_is_typed(page: Page, ehr: OtherEhr, report: str
     assert ehr.written == []
 
 
-def attach(page: Page, name: str, tab_to: Callable[[Page, str], None]) -> None:
-    """Opens the file chooser by keyboard, and waits for the file."""
-    tab_to(page, f'[name="q.{name}.report"]')
-    page.keyboard.press("Space")
-    page.wait_for_function("name => document.getElementsByName(name)[0].files.length === 1", arg=f"q.{name}.report")
-
-
 def test_the_form_is_filled_by_keyboard_alone(
     page: Page, ehr: OtherEhr, report: str, tab_to: Callable[[Page, str], None]
 ) -> None:
     """Every field is reached by Tab, and every stop shows its focus."""
     page.on("filechooser", lambda chooser: chooser.set_files(report))  # from the start: the browser hears of it late
     launch(page, ehr)
-    keys = page.keyboard
     tab_to(page, 'a.skip[href="#questions"]')
-    keys.press("Enter")
-    for name, presses in (("aav5", 2), ("inhibitor", 2)):
-        tab_to(page, f'[name="q.{name}"]')  # "Not answered" is what is chosen, and comes last
-        for _ in range(presses):
-            keys.press("ArrowLeft")
-        if page.input_value(f'[name="q.{name}"]:checked') != "negative":
-            keys.press("ArrowRight")
-        assert page.input_value(f'[name="q.{name}"]:checked') == "negative"
-        tab_to(page, f'[name="q.{name}.date"]')
-        keys.type(f"{AGO[5:7]}{AGO[8:]}{AGO[:4]}")
-        attach(page, name, tab_to)
-    tab_to(page, '[name="q.liver"]')
-    keys.type("5.10")
-    tab_to(page, '[name="q.liver.date"]')
-    keys.type(f"{AGO[5:7]}{AGO[8:]}{AGO[:4]}")
-    attach(page, "liver", tab_to)
+    page.keyboard.press("Enter")
+    for name, value in THREE.items():
+        type_result(page, name, value, tab_to)
     tab_to(page, 'button[value="complete"]')
-    keys.press("Enter")
+    page.keyboard.press("Enter")
     page.get_by_role("heading", name="What happens next").wait_for()
     assert "All of the plan’s criteria are met" in page.locator("main").inner_text()
 
@@ -243,6 +223,40 @@ def test_nothing_is_wider_than_the_screen(new_page: Callable[..., Page], ehr: Ot
     page = launch(new_page(width, 700), ehr)
     page.wait_for_load_state("networkidle")  # style sheets and all
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_report_that_is_too_large_is_not_sent(page: Page, ehr: OtherEhr, report: str, tmp_path: Path) -> None:
+    """The page says so at once, beside the field, and takes another file; a megabyte to the byte is taken."""
+    large, largest = tmp_path / "large.pdf", tmp_path / "largest.pdf"
+    largest.write_bytes(Path(report).read_bytes().ljust(1024 * 1024, b"\0"))
+    large.write_bytes(largest.read_bytes() + b"\0")
+    launch(page, ehr)
+    page.check('[name="q.aav5"][value="negative"]')
+    field = page.locator('[name="q.aav5.report"]')
+    field.set_input_files(large)
+    page.get_by_role("alert").get_by_text("large.pdf: The file is larger than 1 MB.").wait_for()
+    assert field.input_value() == ""
+    field.set_input_files(largest)
+    assert page.get_by_role("alert").count() == 0
+    page.fill('[name="q.aav5.date"]', AGO)
+    page.get_by_role("button", name="Save for later").click()
+    page.get_by_text("Attached: largest.pdf").wait_for()
+
+
+def test_what_was_typed_is_on_the_page_when_something_does_not_work(
+    page: Page, ehr: OtherEhr, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Browsers keep no form of a page that is not to be stored; so the page gives it back, to be saved from there."""
+    launch(page, ehr)
+    page.fill('[name="q.liver"]', "5.10")
+    with monkeypatch.context() as patched:
+        patched.setattr("cds_service.smart.routes.saved", lambda *_: 1 / 0)
+        page.get_by_role("button", name="Save for later").click()
+        page.get_by_role("heading", name="This did not work").wait_for()
+    assert page.input_value('[name="q.liver"]') == "5.10"
+    page.get_by_role("button", name="Save for later").click()
+    page.get_by_text("Saved in the chart").wait_for()
+    assert page.input_value('[name="q.liver"]') == "5.10"
 
 
 def test_a_double_click_is_one_form(page: Page, ehr: OtherEhr, report: str) -> None:

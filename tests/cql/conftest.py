@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from signing import PUBLIC, TODAY, whole_record
+from signing import BODY, PUBLIC, TODAY, whole_record
 
 from cds_service.dtr.forms import Form, Forms
 from cds_service.dtr.prefill import known_answers
@@ -35,7 +35,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def forms(service: Service) -> dict[str, Form]:
     """The form of each drug."""
-    return {form.policy.source.drug: form for form in Forms(service.library, service.vocabulary.labs, PUBLIC).every()}
+    return {
+        form.policy.source.drug: form for form in Forms(service.library, service.vocabulary.labs, PUBLIC, BODY).every()
+    }
 
 
 @pytest.fixture(scope="session")

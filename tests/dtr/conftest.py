@@ -48,7 +48,7 @@ def endpoint(service: Service, settings: Settings) -> Endpoint:
         app.register_blueprint(
             fhir_endpoint(
                 replace(service, default_dialect=dialect, log=log or service.log),
-                Forms(service.library, service.vocabulary.labs, service.links.public_url),
+                Forms(service.library, service.vocabulary.labs, service.links.public_url, settings.max_body_bytes),
                 settings,
                 callers or OpenCallers(()),
                 lambda context, caller: known if context == CONTEXT else None,

@@ -97,6 +97,37 @@ def test_a_search_may_be_posted(forms: FlaskClient) -> None:
     assert [entry["resource"]["id"] for entry in found["entry"]] == ["pharmacy-109-hemgenix"]
 
 
+REFERRED = {
+    "Library": f"{PUBLIC}/fhir/Library/pharmacy-109-hemgenix-prefill",
+    "ValueSet": DX,
+    "CodeSystem": f"{PUBLIC}/fhir/CodeSystem/pharmacy-109-answers",
+}
+
+
+@pytest.mark.parametrize(("kind", "url"), REFERRED.items())
+def test_what_a_form_refers_to_is_found_by_its_canonical(forms: FlaskClient, kind: str, url: str) -> None:
+    """With its version or without, by its id, posted or not; another version is not there, and a bad search is told."""
+    found = answer(forms.get(f"/fhir/{kind}?url={url}|2025-11-20"))
+    assert [entry["resource"] for entry in found["entry"]] == [answer(forms.get(url.removeprefix(PUBLIC)))]
+    assert [str(issue) for issue in fhirkit.validate(forms.get(f"/fhir/{kind}?url={url}").data)] == []
+    for query in (f"url={url}", f"url={url}&version=2025-11-20", f"_id={url.rpartition('/')[2]}&status=active"):
+        assert answer(forms.get(f"/fhir/{kind}?{query}")) | {"link": []} == found | {"link": []}
+    assert answer(forms.post(f"/fhir/{kind}/_search", data={"url": url}))["entry"] == found["entry"]
+    for query in (f"url={url}|1999-01-01", f"url={url}&version=1999-01-01", "_id=none", "status=retired"):
+        assert answer(forms.get(f"/fhir/{kind}?{query}"))["total"] == 0
+    assert answer(forms.get(f"/fhir/{kind}"))["total"] > 0
+    refused = forms.get(f"/fhir/{kind}?colour=red", headers={"Prefer": "handling=strict"})
+    assert outcome(refused, 400)["code"] == "not-supported"
+
+
+@pytest.mark.parametrize("kind", ["Questionnaire", *REFERRED])
+def test_searches_are_stated(forms: FlaskClient, kind: str) -> None:
+    """In the CapabilityStatement, type by type, with their parameters."""
+    (stated,) = (one for one in answer(forms.get("/fhir/metadata"))["rest"][0]["resource"] if one["type"] == kind)
+    assert {"code": "search-type"} in stated["interaction"]
+    assert {one["name"] for one in stated["searchParam"]} == {"_id", "url", "version", "status"}
+
+
 def test_a_search_by_url_finds_every_version(endpoint: Endpoint, service: Service) -> None:
     """One that names a version finds that one, and one that names neither finds what is in force."""
     (policy,) = (found for found in service.library.policies if found.source.drug == "hemgenix")
@@ -172,6 +203,9 @@ class _Closed:
         ("GET", FORM),
         ("GET", "/fhir/Questionnaire"),
         ("POST", "/fhir/Questionnaire/_search"),
+        ("GET", "/fhir/Library"),
+        ("POST", "/fhir/ValueSet/_search"),
+        ("GET", "/fhir/CodeSystem"),
         ("GET", "/fhir/Library/pharmacy-109-hemgenix-prefill"),
         ("GET", "/fhir/ValueSet/pharmacy-109-hemgenix.q.dx"),
         ("GET", "/fhir/CodeSystem/pharmacy-109-answers"),

@@ -11,7 +11,7 @@ from asking import Endpoint, Json, answer, asked_for, contents, flat, outcome, p
 from fhir.resources.R4B import get_fhir_model_class
 from flask.testing import FlaskClient
 from msgspec.structs import replace
-from signing import PUBLIC
+from signing import BODY, PUBLIC
 
 from cds_service.app import POLICIES, load_knowledge
 from cds_service.dtr.forms import Form, Forms
@@ -27,7 +27,7 @@ DRUGS = pytest.mark.parametrize("drug", ["hemgenix", "roctavian"])
 
 def form_of(service: Service, drug: str = "hemgenix") -> tuple[Form, Prefill]:
     """The drug's form and what fills it in."""
-    forms = Forms(service.library, service.vocabulary.labs, PUBLIC).every()
+    forms = Forms(service.library, service.vocabulary.labs, PUBLIC, BODY).every()
     form = next(found for found in forms if found.policy.source.drug == drug)
     assert form.filled_in_by is not None
     return form, form.filled_in_by
@@ -148,7 +148,7 @@ def test_files_of_another_policy_are_not_served(service: Service, tmp_path: Path
     changed = load_knowledge(folder)
     found = {
         form.policy.source.drug: form.filled_in_by is not None
-        for form in Forms(changed.library, changed.labs, PUBLIC).every()
+        for form in Forms(changed.library, changed.labs, PUBLIC, BODY).every()
     }
     assert found == {"hemgenix": False, "roctavian": True}
 

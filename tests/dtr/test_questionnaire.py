@@ -9,7 +9,7 @@ import pytest
 from asking import HEMGENIX, Json, flat
 from fhir.resources.R4B import get_fhir_model_class
 from msgspec.structs import replace
-from signing import PUBLIC, TODAY
+from signing import BODY, PUBLIC, TODAY
 
 from cds_service.dtr.forms import Forms
 from cds_service.dtr.questionnaire import questionnaire
@@ -58,7 +58,7 @@ def policy_of(service: Service, drug: str) -> CompiledPolicy:
 
 def form_of(service: Service, drug: str = "hemgenix") -> Json:
     """The drug's form."""
-    return questionnaire(policy_of(service, drug), service.vocabulary.labs, PUBLIC)
+    return questionnaire(policy_of(service, drug), service.vocabulary.labs, PUBLIC, BODY)
 
 
 def items_of(service: Service, drug: str = "hemgenix") -> dict[str, Json]:
@@ -265,7 +265,7 @@ def two_versions(service: Service) -> Forms:
     (policy,) = (found for found in service.library.policies if found.source.drug == "hemgenix")
     later = CompiledPolicy(replace(policy.source, version=date(2027, 3, 1)))
     library = Library((*service.library.policies, later), service.library.value_sets, service.library.systems)
-    return Forms(library, service.vocabulary.labs, PUBLIC)
+    return Forms(library, service.vocabulary.labs, PUBLIC, BODY)
 
 
 def test_an_old_version_stays_readable(two_versions: Forms) -> None:

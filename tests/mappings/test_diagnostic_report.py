@@ -110,6 +110,13 @@ def test_the_status_of_a_report_counts_like_that_of_an_observation(status: str, 
     assert [result.stage for result in found] == ([] if stage is None else [stage])
 
 
+@pytest.mark.parametrize("status", ["unknown", None, ["final"]])
+def test_a_report_of_unknown_status_proves_nothing(status: Any) -> None:
+    """It may have been withdrawn."""
+    (found,) = report(AAV5, "Not detected", status=status)
+    assert (found.word, found.problem) == (None, Reason.INCONCLUSIVE)
+
+
 def test_sentences_are_kept_apart() -> None:
     """A number's point ends none."""
     text = "No prior gene therapy. FIX 1.2 % in 2019.\nOn prophylaxis; no bleeds"

@@ -97,10 +97,23 @@ def test_the_status_is_how_far_a_result_has_come(status: str, stage: Stage) -> N
     assert (found.value is None) is (stage is Stage.ORDERED)
 
 
-@pytest.mark.parametrize("status", ["cancelled", "entered-in-error", "unknown", None, 5, []])
-def test_a_result_that_does_not_count_is_none(status: Any) -> None:
-    """Nor one without a status."""
+@pytest.mark.parametrize("status", ["cancelled", "entered-in-error"])
+def test_a_result_that_does_not_count_is_none(status: str) -> None:
+    """What was withdrawn says nothing, and stands in the way of nothing."""
     assert read_all(PLATELETS, **PLT, status=status) == ()
+
+
+@pytest.mark.parametrize("status", ["unknown", None, 5, [], ["final"], "FINAL", " final"])
+def test_a_result_of_unknown_status_proves_nothing(status: Any) -> None:
+    """It may have been withdrawn, and it may be the newest: it is there, without a value."""
+    found = read(PLATELETS, **PLT, status=status)
+    assert (found.value, found.word, found.problem) == (None, None, Reason.INCONCLUSIVE)
+    assert "(its status is not known)" in found.display
+
+
+def test_no_result_of_unknown_status_is_still_no_result() -> None:
+    """An order without a value stays one."""
+    assert read(PLATELETS, status="unknown").stage is Stage.ORDERED
 
 
 @pytest.mark.parametrize(

@@ -89,18 +89,35 @@ def test_only_tokens_that_every_client_knows_are_advertised() -> None:
 def test_another_patients_resources_do_not_count() -> None:
     """Relative, absolute under the same base, or by the Bundle's own URNs; nothing else is this patient."""
     kept = ["Patient/p1", "https://ehr.example/fhir/Patient/p1", "Patient/p1/_history/3", "urn:uuid:1"]
-    dropped = ["Patient/p2", "https://other.example/fhir/Patient/p1", "urn:uuid:2", "Patient/p11", "p1", "#p1"]
+    dropped = ["Patient/p2", "https://other.example/fhir/Patient/p1", "urn:uuid:2", "Patient/p11"]
     entries = [
         {"resource": condition(f"c{at}", subject={"reference": reference})}
         for at, reference in enumerate([*kept, *dropped])
     ]
-    patient = {"fullUrl": "urn:uuid:1", "resource": {"resourceType": "Patient", "id": "p1"}}
-    held = record(prefetch={"all": {"resourceType": "Bundle", "entry": [patient, *entries]}})
+    people = [
+        {"fullUrl": f"urn:uuid:{number}", "resource": {"resourceType": "Patient", "id": f"p{number}"}}
+        for number in (1, 2)
+    ]
+    held = record(prefetch={"all": {"resourceType": "Bundle", "entry": [*people, *entries]}})
     assert [found["id"] for found in held.of("Condition")] == ["c0", "c1", "c2", "c3"]
     assert held.broken == {}
 
 
-@pytest.mark.parametrize("subject", [None, "Patient/p1", 5, {}, {"reference": 5}, [{"reference": "Patient/p1"}]])
+NOBODYS = ["p1", "#p1", "urn:uuid:3", "", "Patient/", "Patient?identifier=1"]
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        None,
+        "Patient/p1",
+        5,
+        {},
+        {"reference": 5},
+        [{"reference": "Patient/p1"}],
+        *({"reference": one} for one in NOBODYS),
+    ],
+)
 def test_a_resource_that_does_not_say_whose_it_is_is_broken(subject: Any) -> None:
     """It is not used, and not passed over in silence."""
     held = record(condition(subject=subject))

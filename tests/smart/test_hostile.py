@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -188,7 +189,7 @@ def test_a_chart_that_cannot_be_read_is_a_page(told: Any, form_app: Any) -> None
 )
 def test_a_file_s_name_is_made_harmless(name: str, title: str | None) -> None:
     """Its folder goes, as does what cannot be seen; a long one is cut before its ending."""
-    found = read_report(name, PDF).title
+    found = read_report(name, PDF, Decimal(1)).title
     assert len(found) <= 80
     assert found.isprintable()
     assert "/" not in found

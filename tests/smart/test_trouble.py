@@ -287,3 +287,27 @@ def test_instances_with_one_key_open_each_other_s_sessions(
     other = create_app(key_settings(form_settings, tmp_path_factory.mktemp("other"))).test_client()
     other._cookies.update(browser.client._cookies)
     assert Browser(other, other_ehr).get(browser.page).status_code == 200
+
+
+@pytest.mark.parametrize("trouble", ["fault", "chart"])
+def test_what_was_typed_is_given_back_when_something_does_not_work(
+    browser: Browser, other_ehr: OtherEhr, three: dict[str, str], monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    """A fault here, or a chart that cannot be read: the page has it all, and is saved from there."""
+    browser.open()
+    patient = other_ehr.store.get("Patient", other_ehr.story.id)
+    with monkeypatch.context() as patched:
+        if trouble == "fault":
+            patched.setattr("cds_service.smart.routes.saved", lambda *_: 1 / 0)
+        else:
+            other_ehr.store.remove("Patient", other_ehr.story.id)
+        response = browser.send("save", three, {"q.aav5.report": (PDF, "a.pdf")})
+    other_ehr.store.put(patient)
+    assert response.status_code == (500 if trouble == "fault" else 502)
+    browser.html = response.get_data(as_text=True)
+    assert "what you typed is below" in browser.html
+    assert "Choose the file again" in browser.html
+    assert "Hickory" not in browser.html
+    assert browser.fields().items() >= three.items()
+    assert browser.send("save", {}).status_code == 303
+    assert answers_of(newest(other_ehr))["q.liver"]["valueQuantity"]["value"] is not None

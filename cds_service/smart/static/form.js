@@ -59,6 +59,18 @@ function put(part) {
   if (part.classList.contains("state")) part.parentElement.classList.replace(old.classList[1], part.classList[1]);
 }
 
+// A file that would be refused is not even sent: with several such, no answer could have what was typed on it.
+function checkSize(field) {
+  const isLarge = field.files.length > 0 && field.files[0].size > Number(field.dataset.largest);
+  const shown = field.parentElement.querySelector(".too-large");
+  if (!isLarge) return field.files.length > 0 && shown?.remove();
+  const text = shown ?? Object.assign(document.createElement("p"), { className: "error too-large" });
+  text.setAttribute("role", "alert");
+  field.after(text);
+  text.textContent = `${field.files[0].name}: ${field.dataset.tooLarge}`;
+  field.value = "";
+}
+
 async function ask() {
   asking?.abort();
   const own = (asking = new AbortController());
@@ -76,8 +88,9 @@ async function ask() {
 }
 
 document.documentElement.classList.add("js");
-form.addEventListener("input", () => {
+form.addEventListener("input", ({ target }) => {
   dirty = true;
+  if (target.type === "file") checkSize(target);
   follow();
 });
 if (document.getElementById("answer")) form.addEventListener("change", ask);

@@ -1,4 +1,6 @@
-"""A form whose person was signed out: what was typed is shown again, and saved after the next sign-in.
+"""A form that could not be taken: what was typed is shown again, since browsers keep nothing of such a page.
+
+Who was signed out saves it after the next sign-in.
 
 In a tab, the sign-in goes on in another one, and this page stays. In a frame of an EHR another tab has other cookies,
 so the sign-in goes on in the frame, and what was typed waits in the sealed session.
@@ -24,8 +26,13 @@ from cds_service.smart.session import Session
 _BACK = "You are signed in again. Your answers are as you typed them, and not saved yet. Files have to be chosen again."
 
 
-def typed_again(desk: Desk, session: Session | None, sent: Texts, files: Files) -> Response:
-    """The page with all that was typed, for whoever was signed out meanwhile. Nothing of the chart is on it."""
+def typed_again(
+    desk: Desk, session: Session | None, sent: Texts, files: Files, trouble: ProblemError | None = None
+) -> Response:
+    """The page with all that was typed: for whoever was signed out, or else with what the trouble was.
+
+    Nothing of the chart is on it. Raises ProblemError.
+    """
     today = datetime.now(UTC).date()
     canonical = session.questionnaire if session is not None and session.questionnaire else sent.get("form", "")
     form = desk.forms.find(canonical, today)
@@ -40,11 +47,11 @@ def typed_again(desk: Desk, session: Session | None, sent: Texts, files: Files) 
         except FieldError as error:
             errors[name] = str(error)
     chosen = [name for name, file in files.items() if name in items and file.filename]
-    errors.update(dict.fromkeys(chosen, "Choose the file again: it could not be taken while you were signed out."))
+    errors.update(dict.fromkeys(chosen, "Choose the file again: it was not taken."))
 
     def shown(sid: str, goes_on: bool) -> Response:
         page = render(
-            "signed_out.html",
+            "typed_again.html",
             title=f"Documentation for {form.policy.source.name}",
             policy=form.policy.source,
             groups=groups_view(form, None, None, texts, {}, errors, {}),
@@ -53,10 +60,11 @@ def typed_again(desk: Desk, session: Session | None, sent: Texts, files: Files) 
             csrf=session.csrf if session is not None else "",
             canonical=form.canonical,
             today=today.isoformat(),
+            trouble=trouble,
         )
-        return Response(page, status=401, mimetype="text/html")
+        return Response(page, status=trouble.status if trouble is not None else 401, mimetype="text/html")
 
-    if session is None or not is_framed():
+    if session is None or trouble is not None or not is_framed():
         return shown(session.sid if session is not None else "", False)
     if not hmac.compare_digest(sent.get("csrf", "").encode(), session.csrf.encode()):
         return shown("", False)
