@@ -85,12 +85,13 @@ class SeenTokensFile:
         """Nothing when a token could be noted now. Raises ReplayStoreError. For readiness."""
 
         def writable(connection: sqlite3.Connection) -> bool:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                (rows,) = connection.execute("SELECT rows FROM total").fetchone()
-            finally:
-                connection.execute("ROLLBACK")
-            return bool(rows < self._most_rows) or self._purge(connection, _FULL_PURGE_ROWS) > 0
+            (rows,) = connection.execute("SELECT rows FROM total").fetchone()
+            if rows >= self._most_rows and not self._purge(connection, _FULL_PURGE_ROWS):
+                return False
+            probe = os.urandom(32)  # a full disk refuses what is written, and nothing before
+            connection.execute("INSERT INTO seen VALUES (?1, 0)", (probe,))
+            connection.execute("DELETE FROM seen WHERE digest = ?1", (probe,))
+            return True
 
         if not self._within_the_wait(writable):
             raise ReplayStoreError("the file of used tokens is full")

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -243,6 +244,28 @@ def test_a_full_disk_refuses(store: SeenTokensFile, path: Path) -> None:
         fill()
     assert time.monotonic() - started < 0.4  # it is not a lock that would pass
     assert rows(path) > 0
+
+
+def test_a_full_disk_is_told_to_who_asks_for_readiness(tmp_path: Path) -> None:
+    """Not only to the call whose token cannot be noted."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:  # noqa: S603
+        pytest.skip("no small file system can be made here")
+    store = SeenTokensFile(disk / "used-tokens.sqlite3")
+    try:
+        store.check()
+        with suppress(OSError), (disk / "filling").open("wb", buffering=0) as filling:
+            while filling.write(bytes(4096)):
+                pass
+        with pytest.raises(ReplayStoreError, match=r"FULL|IOERR"):
+            store.check()
+        (disk / "filling").unlink()
+        store.check()
+    finally:
+        store.close()
+        subprocess.run(["umount", str(disk)], check=True)  # noqa: S603, S607
 
 
 def test_no_token_is_on_disk(store: SeenTokensFile, path: Path) -> None:
