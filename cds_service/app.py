@@ -71,6 +71,11 @@ def load_knowledge(folder: Path | None = None) -> Knowledge:
     return Knowledge(library, labs, CodeIndex(library.value_sets, library.systems))
 
 
+def make_forms(settings: Settings, knowledge: Knowledge) -> Forms:
+    """The forms of every policy, at the service's own address."""
+    return Forms(knowledge.library, knowledge.labs, settings.public_url, settings.max_body_bytes)
+
+
 def create_app(settings: Settings, knowledge: Knowledge | None = None, forms: Forms | None = None) -> Flask:
     """The service as a WSGI application, its ledger writing.
 
@@ -80,9 +85,10 @@ def create_app(settings: Settings, knowledge: Knowledge | None = None, forms: Fo
     log, metrics = service_log(), Metrics()
     ledger = open_ledger(settings, log)
     ledger.start(settings.deadline_s)
+    knowledge = knowledge or load_knowledge(settings.policies_dir)
+    forms = forms or make_forms(settings, knowledge)
     service = replace(
-        build_service(settings, ledger, ledger.assertion_secret, knowledge),
-        reader=FhirClient(verify=settings.verify, circuits=_circuits(settings, log, metrics)),
+        build_service(settings, ledger, ledger.assertion_secret, knowledge, _circuits(settings, log, metrics)),
         form_app=True,
         kept_forms=ledger.forms.of,
     )
@@ -104,7 +110,6 @@ def create_app(settings: Settings, knowledge: Knowledge | None = None, forms: Fo
     app.register_blueprint(operations_blueprint(callers, metrics, ledger, interface))
     app.register_blueprint(pages_blueprint(service))
     tokens = AccessTokens(f"{settings.public_url}/fhir", lambda: ledger.shared_key("access tokens"))
-    forms = forms or Forms(service.library, service.vocabulary.labs, service.links.public_url, settings.max_body_bytes)
     app.register_blueprint(fhir_endpoint(service, forms, settings, fhir_callers(callers, tokens), known_by(ledger)))
     if isinstance(callers, RegisteredCallers):
         app.register_blueprint(token_endpoint(callers, tokens, settings.public_url))
@@ -163,6 +168,7 @@ def build_service(
     book: Book | None = None,
     secret: Callable[[], bytes] | None = None,
     knowledge: Knowledge | None = None,
+    circuits: Circuits | None = None,
 ) -> Service:
     """What every call is answered with. Without a book nothing is kept, and assertion ids are of this process."""
     knowledge = knowledge or load_knowledge(settings.policies_dir)
@@ -173,7 +179,7 @@ def build_service(
     return Service(
         library=library,
         vocabulary=Vocabulary(knowledge.codes, labs, settings.public_url),
-        reader=FhirClient(verify=settings.verify),
+        reader=FhirClient(verify=settings.verify, circuits=circuits),
         links=Links(settings.public_url),
         label=settings.payer_label,
         hcpcs=library.systems.systems["hcpcs"][0],

@@ -11,8 +11,7 @@ from typing import Any
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
-from cds_service.app import Knowledge, create_app
-from cds_service.dtr.forms import Forms
+from cds_service.app import Knowledge, create_app, make_forms
 from cds_service.metrics import forget_process
 from cds_service.settings import Settings
 from cds_service.worker import PatientWorker
@@ -20,7 +19,7 @@ from cds_service.worker import PatientWorker
 
 def run(settings: Settings, knowledge: Knowledge, host: str, port: int) -> None:
     """Serves until told to stop; SIGTERM finishes what is under way."""
-    forms = Forms(knowledge.library, knowledge.labs, settings.public_url, settings.max_body_bytes)
+    forms = make_forms(settings, knowledge)
     # What is loaded by now is the same for every worker: kept out of their collectors, its memory stays shared.
     gc.collect()
     gc.freeze()
