@@ -65,9 +65,8 @@ class Knowledge(Struct, frozen=True):
 def load_knowledge(folder: Path | None = None) -> Knowledge:
     """The policies of `folder` (the shipped ones by default). Raises PolicyFileError."""
     root = folder or POLICIES
-    labs = read_labs(read_systems(root / "value_sets"))
-    units = {name: test.unit for name, test in labs.tests.items()}
-    library = load_library(root, units)
+    labs = read_labs(read_systems(root / "value_sets"), own=root / "tests.yaml")
+    library = load_library(root, labs.tests)
     return Knowledge(library, labs, CodeIndex(library.value_sets, library.systems))
 
 

@@ -28,7 +28,6 @@ _STAGES = {
     "partial": Stage.PRELIMINARY,
     "registered": Stage.ORDERED,
 }
-_IN_WORDS = ("aav5_antibody", "factor_ix_inhibitor", "factor_viii_inhibitor")
 _LIVER = ("liver_stiffness", "fibrosis_stage")
 # Possessive (`++`): a long run of digits is looked at once, not from each of its digits.
 _KPA = re.compile(r"(?<!\d)\d++(?:\.\d++)?+(?:\s?(?:-|–|to)\s?\d++(?:\.\d++)?+)?(?=\s?kPa\b)", re.I)
@@ -57,8 +56,9 @@ def read_report(resource: dict[str, Any], labs: LabTable) -> tuple[Result, ...]:
     conclusion = resource.get("conclusion")
     text = conclusion if isinstance(conclusion, str) else ""
     found: list[Result] = []
-    for name in _IN_WORDS:
-        if name in matches and (result := _in_words(resource, matches[name], text, stage, labs)) is not None:
+    for match in matches.values():
+        in_words = match.test.in_reports and match.test.kind in ("words", "both")
+        if in_words and (result := _in_words(resource, match, text, stage, labs)) is not None:
             found.append(result)
     if any(name in matches for name in _LIVER):
         found.extend(_of_liver(resource, text, stage, labs, named=matches))

@@ -7,14 +7,16 @@ import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from cds_service.policy.documents import PolicyFileError, read_document
 from cds_service.policy.facts import Word
-from cds_service.policy.value_sets import Code, Systems, Words
+from cds_service.policy.places import line_of
+from cds_service.policy.value_sets import Code, Systems, Words, unknown_system
 from fhir_mappings.codes import (
     NO_CONCEPT,
     ConceptKey,
@@ -93,6 +95,8 @@ class LabTest(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     unitless: tuple[Unitless, ...] = ()
     cutoff: Cutoff | None = None
     infancy_months: int = 0  # up to this age the result is not the patient's own level
+    titre: bool = False  # `1:50` is the number 50
+    in_reports: bool = False  # laboratories write the result into a report's conclusion, without an Observation
     reactive: bool = False  # a screen: "reactive" awaits confirmation
     any_positive: bool = False  # names several viruses or bands: one positive among negatives is positive
     order: Order | None = None
@@ -272,17 +276,36 @@ class LabTable:
         return tuple(matches)
 
 
-def read_labs(systems: Systems, path: Path = LABS_FILE) -> LabTable:
-    """The lab table of that file. Raises PolicyFileError."""
+class OwnTests(Struct, frozen=True, forbid_unknown_fields=True):
+    """`tests.yaml` beside the policies: the tests that they ask for beyond the table's."""
+
+    tests: tuple[LabTest, ...]
+
+
+def read_labs(systems: Systems, path: Path = LABS_FILE, own: Path | None = None) -> LabTable:
+    """The lab table of that file, with the tests of `own` where it is there. Raises PolicyFileError."""
     file = read_document(path, LabFile)
-    for test in file.tests:
+    _check(path, file.tests, systems)
+    if own is None or not own.exists():
+        return LabTable(file, systems)
+    added = read_document(own, OwnTests).tests
+    _check(own, added, systems, frozenset(test.name for test in file.tests))
+    return LabTable(structs.replace(file, tests=(*file.tests, *added)), systems)
+
+
+def _check(path: Path, tests: tuple[LabTest, ...], systems: Systems, taken: frozenset[str] = frozenset()) -> None:
+    for test in tests:
         for code in (*test.codes, *test.exclude):
             if code.system not in systems.systems:
-                raise PolicyFileError(f"{path}: {test.name}: the system {code.system!r} is not in systems.yaml")
+                raise unknown_system(path, code, systems.systems)
             if code.system == "loinc" and not loinc_valid(code.code):
+                where = line_of(path, code.code)
                 raise PolicyFileError(
-                    f"{path}: {test.name}: {code.code} has a wrong check digit; look the code up again"
+                    f"{path}{where}: {test.name}: {code.code} has a wrong check digit; look the code up again"
                 )
-    if len({test.name for test in file.tests}) != len(file.tests):
-        raise PolicyFileError(f"{path}: a test is written twice")
-    return LabTable(file, systems)
+        if test.unit and test.factor(test.unit) != 1:
+            raise PolicyFileError(f"{path}{line_of(path, test.name)}: {test.name}: `units` has no {test.unit!r}: 1")
+    names = sorted(test.name for test in tests)
+    twice = [name for name, following in pairwise(names) if name == following]
+    for name in (*twice, *sorted(taken.intersection(names))):
+        raise PolicyFileError(f"{path}{line_of(path, name)}: the test {name!r} is written twice")

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from cds_service.policy.dates import Span
 from cds_service.policy.facts import NO_NAMES, How, Names, Treatment
 from fhir_mappings.codes import CodeIndex
-from fhir_mappings.fhir_dates import date_text, parse_date
+from fhir_mappings.fhir_dates import date_text, parse_date, period_end
 from fhir_mappings.record import Record
 from fhir_mappings.references import (
     Json,
@@ -254,6 +254,7 @@ def _read_treatment(resource: Json, kind: _Kind, record: Record, codes: CodeInde
         f"{name} {kind.verb} on {written}" if written else f"{name} {kind.verb}, no date",
         is_regular(resource) if kind.how in (How.ORDERED, How.STATED) else None,
         said.doubtful or _is_doubtful(resource, name),
+        _ended(resource, kind.dates),
     )
 
 
@@ -272,6 +273,11 @@ def _date(resource: Json, members: tuple[str, ...]) -> tuple[Span | None, str]:
         if span is not None:
             return span, date_text(found)
     return None, ""
+
+
+def _ended(resource: Json, members: tuple[str, ...]) -> Span | None:
+    periods = [found for member in members if isinstance(found := resource.get(member), dict)]
+    return period_end(periods[0]) if periods else None
 
 
 # Where a record says in words that it belongs to a trial.

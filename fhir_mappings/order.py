@@ -29,6 +29,9 @@ _UNITS = {
     "vial": "vial",
     "vials": "vial",
     "{vial}": "vial",
+    "mg": "mg",
+    "milligram": "mg",
+    "milligrams": "mg",
     "treatment": "treatment",
     "{treatment}": "treatment",
 }
@@ -37,7 +40,7 @@ _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _DOSE_TEXT = re.compile(
     r"(?P<number>\d{1,6}(?:\.\d{1,6})?)"
     r"(?:\s*(?:[x×*·]\s*10\s*(?:\^|\*\*|e)?\s*(?P<power>[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,2}|\d{1,2})|[eE]\+?(?P<exponent>\d{1,2})))?"
-    r"\s*(?P<unit>vg|gc|genome copies|vector genomes|mL|vials?|treatment)\b"
+    r"\s*(?P<unit>vg|gc|genome copies|vector genomes|mL|mg|vials?|treatment)\b"
     r"(?P<per>\s*(?:/|per)\s*(?:kg|kilogram)\b)?",
     re.IGNORECASE,
 )

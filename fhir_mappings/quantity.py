@@ -207,10 +207,22 @@ _AFTER_UNIT = re.compile(
 )
 
 
+_TITRE = re.compile(r"\s*(?P<comparator><=?|>=?|≤|≥|=<|=>)?\s*1\s?:\s?(?P<number>\d{1,7})\s*")
+
+
+def read_titre(text: str, test: LabTest) -> Reading | None:
+    """`1:50` or `<1:50` as the interval of 50, for a test that is told so; None for anything else."""
+    found = _TITRE.fullmatch(text[:300]) if test.titre else None
+    if found is None:
+        return None
+    values = _interval_of(found["comparator"], found["number"], None)
+    return Reading(values) if values is not None else None
+
+
 def read_number_text(text: str, test: LabTest, ranges: object = None, codes: tuple[str, ...] = ()) -> Reading | None:
     """A text such as `<1 %`, `less than 1 IU/dL` or `5-7 kPa` as an interval; None where no number begins it.
 
-    A titre (`1:58`), a date and a decimal comma are no numbers here.
+    A titre (`1:58`, see `read_titre`), a date and a decimal comma are no numbers here.
     """
     found = _TEXT.match(text[:300])
     if found is None:

@@ -14,7 +14,6 @@ from msgspec import Struct
 from cds_service.policy.facts import NO_NAMES, Names, Stage
 from fhir_mappings.codes import CodeIndex
 from fhir_mappings.coverage import named_coverages, unresolved_payors
-from fhir_mappings.diagnostic_report import _IN_WORDS, _LIVER
 from fhir_mappings.labs import LabTable
 from fhir_mappings.medication import unresolved_medications
 from fhir_mappings.observation import read_observation
@@ -28,7 +27,6 @@ from fhir_mappings.servers import Server
 _ROUNDS = 4  # the first, and three hops: role → practitioner → their roles → organisation
 _ONE_BY_ONE = 3  # up to so many references of a type are read, more are searched by `_id`
 _AT_MOST = 60  # references of a type that are followed for one call
-_REPORTED = frozenset((*_IN_WORDS, *_LIVER))  # tests that a report may state by itself
 _URL_CHARACTERS = 6000  # of the codes in one search
 _SCAN = 200  # newest laboratory results that are looked through for tests without a common code
 
@@ -98,11 +96,11 @@ class Reads:
 
     def complete(self, labs: LabTable, reader: Reader | None, server: Server | None, deadline: float) -> None:
         """Reads what is missing into the record and marks what stays unread."""
-        asks = [*self._searches(), *self._tests(labs)]
+        asks = [*self._searches(labs), *self._tests(labs)]
         if reader is None or server is None:
             for ask in asks:
                 if not _is_optional(ask):
-                    self._miss(ask.source, ask.query.path)
+                    self._miss(ask.source, ask.query.path, labs)
         else:
             for _ in range(_ROUNDS):
                 asks += self._references()
@@ -113,7 +111,7 @@ class Reads:
                 asks = []
         self._mark_unresolved(server is not None and reader is not None)
 
-    def _searches(self) -> Iterator[_Ask]:
+    def _searches(self, labs: LabTable) -> Iterator[_Ask]:
         """A query for each type that the prefetch did not supply."""
         patient = (("patient", self._asked.patient_id),)
         for row in ROWS:
@@ -121,7 +119,7 @@ class Reads:
             if row.type not in self._needs.types or row.type == "Observation":
                 continue
             if state is State.FAILED:
-                self._miss(row.source, row.type)
+                self._miss(row.source, row.type, labs)
             elif row.type == "Patient":
                 if self._record.at(self._record.patient) is None and state is not State.NOTHING:
                     yield _Ask(Query(self._record.patient), row.source)
@@ -234,16 +232,16 @@ class Reads:
                 continue
             whole = reply.failure is None and not reply.more
             if not whole and not (ask.wanted is not None and _decided(ask, reply, labs)):
-                self._miss(ask.source, ask.query.path)
+                self._miss(ask.source, ask.query.path, labs)
         if scan is not None and (scan.failure is not None or scan.more):
             self._mark_unscanned(labs)
 
-    def _miss(self, source: str, kind: str) -> None:
+    def _miss(self, source: str, kind: str, labs: LabTable) -> None:
         """Notes that this type was not, or not wholly, read."""
         if source:
             self._record.unread.add(source)
         if kind == "DiagnosticReport":  # a report can hold a result that no Observation has
-            self._record.unread.update(test_source(test) for test in self._needs.tests if test in _REPORTED)
+            self._record.unread.update(test_source(test) for test in self._needs.tests if labs.test(test).in_reports)
 
     def _mark_unscanned(self, labs: LabTable) -> None:
         """A test that only its name finds is unread when not all could be looked through and none was found."""

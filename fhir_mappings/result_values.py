@@ -14,7 +14,7 @@ from cds_service.policy.facts import NO_NAMES, Interval, Names, Result, Stage, W
 from cds_service.policy.reasons import Reason
 from fhir_mappings.fibrosis import fibrosis_stage
 from fhir_mappings.labs import LabTable, LabTest, Match, fold_unit
-from fhir_mappings.quantity import Reading, decimal, read_number_text, read_quantity, report_limit
+from fhir_mappings.quantity import Reading, decimal, read_number_text, read_quantity, read_titre, report_limit
 from fhir_mappings.result_words import agreed_word, word_of_number, words_of
 
 _VALUE_FORMS = (
@@ -106,7 +106,10 @@ def read_value(element: dict[str, Any], match: Match, labs: LabTable) -> Value |
         case "valueRange":
             return _range(raw, match, ranges)
         case "valueRatio":
-            return Value(_ratio_text(raw), problem=Reason.INCONCLUSIVE, flags=_TITRE)
+            shown = _ratio_text(raw)
+            if (reading := read_titre(shown, match.test)) is not None:
+                return Value(shown, reading.value)
+            return Value(shown, problem=Reason.INCONCLUSIVE, flags=_TITRE)
     return Value(problem=Reason.INCONCLUSIVE)
 
 
@@ -166,7 +169,7 @@ def _text(raw: str, element: dict[str, Any], match: Match, ranges: Any, labs: La
         if value is None and words.no_result(raw):
             return Value(none_yet=True)
         return Value(shown, value, None, Reason.INCONCLUSIVE if value is None else None, prose=raw)
-    reading = read_number_text(raw, test, ranges, match.codes)
+    reading = read_titre(raw, test) or read_number_text(raw, test, ranges, match.codes)
     if test.kind == "number":
         if reading is None:
             return (

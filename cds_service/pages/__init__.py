@@ -7,7 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from cds_service.pages.changes import changes
 from cds_service.pages.unbroken import unbroken
-from cds_service.pages.words import Said, Wording
+from cds_service.pages.words import Said, Wording, months
 from cds_service.policy.compiled import CompiledPolicy, statements_of
 from cds_service.policy.criteria import ResultOf, ValueOf
 from cds_service.policy.library import Library
@@ -22,6 +22,7 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 _TEMPLATES.filters["unbroken"] = unbroken
+_TEMPLATES.filters["months"] = months
 
 
 def policies_page(library: Library, today: date) -> str:

@@ -11,7 +11,7 @@ from cds_service.policy.policy import Question
 from cds_service.policy.value_sets import ValueSet
 from fhir_mappings.labs import LabTable
 
-_HOW = {"given": "given", "stated": "stated", "dispensed": "dispensed", "ordered": "ordered"}
+_HOW = {"given": "given", "stated": "stated", "dispensed": "dispensed", "ordered": "ordered", "billed": "billed"}
 _POWERS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -41,6 +41,8 @@ class Wording:
             parts = getattr(written, name)
             if parts is not None:
                 return Said(text, tuple(self.of(part) for part in parts))
+        if written.count is not None:
+            return Said(f"At least {written.count.at_least} of:", tuple(self.of(part) for part in written.count.of))
         if written.not_ is not None:
             return Said("Not:", (self.of(written.not_),))
         if written.if_ is not None and written.then is not None:
@@ -61,7 +63,7 @@ class Wording:
     def _plain(self, statement: kinds.Statement) -> str:
         match statement:
             case kinds.Age():
-                return f"{statement.at_least} years or older on the day of the order"
+                return self._age(statement)
             case kinds.DiagnosisOf():
                 return self._diagnosis(statement)
             case kinds.ResultOf():
@@ -85,10 +87,19 @@ class Wording:
                 return f"Criterion {statement.met} is met"
             case kinds.RefillsAtMost():
                 return "No refills on the order" if statement.count == 0 else f"At most {statement.count} refills"
-            case kinds.DosePerKg():
-                amounts = " or ".join(f"{_number(a)} {unit}" for unit, a in sorted(statement.amounts.items()))
-                return f"The ordered dose is {amounts} per kilogram"
+            case kinds.DoseOf():
+                labelled = (statement.fixed or statement.amounts).items()
+                amounts = " or ".join(f"{_number(a)} {unit}" for unit, a in sorted(labelled))
+                return f"The ordered dose is {amounts}{' per kilogram' if statement.amounts else ''}"
         return type(statement).__name__
+
+    def _age(self, statement: kinds.Age) -> str:
+        limits = []
+        if statement.at_least is not None:
+            limits.append(f"{statement.at_least} {statement.unit} or older")
+        if statement.below is not None:
+            limits.append(f"under {statement.below} {statement.unit}")
+        return f"{' and '.join(limits)} on the day of the order"
 
     def _diagnosis(self, statement: kinds.DiagnosisOf) -> str:
         active = {None: "", "yes": " active", "no": " resolved"}[statement.active]
@@ -123,11 +134,13 @@ class Wording:
         how = " or ".join(word for name, word in _HOW.items() if name in statement.how)
         more = []
         if statement.regular == "yes":
-            more.append("as regular prophylaxis")
+            more.append("on a regular schedule")
         if statement.active is not None:
             more.append("still active" if statement.active == "yes" else "ended")
         if statement.days_at_least is not None:
             more.append(f"on at least {statement.days_at_least} days")
+        if statement.within_months is not None:
+            more.append(f"within {months(statement.within_months)}")
         return ", ".join([f"{self._named(statement.of)}, recorded as {how}", *more])
 
     def _named(self, names: frozenset[str]) -> str:
@@ -137,7 +150,12 @@ class Wording:
 def _when(statement: kinds.ResultOf | kinds.ValueOf) -> str:
     if statement.pick == "ever" or statement.within_months is None:
         return "at any date" if statement.pick == "ever" else "the latest"
-    return f"the latest within {statement.within_months} months"
+    return f"the latest within {months(statement.within_months)}"
+
+
+def months(count: int) -> str:
+    """`1 month`, `3 months`."""
+    return "1 month" if count == 1 else f"{count} months"
 
 
 def _number(number: Decimal | int) -> str:

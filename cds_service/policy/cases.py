@@ -38,9 +38,25 @@ from cds_service.policy.facts import (
     Word,
     exactly,
 )
+from cds_service.policy.places import line_of, nearest
 from cds_service.policy.reasons import Outcome, Reason
 
 YesNo = Literal["yes", "no"]
+
+
+def _dated(written: str) -> None:
+    """Refuses what is no date: it may be a month or a year."""
+    try:
+        _span(written)
+    except ValueError:
+        raise ValueError(f"expected a date like 2026-11-24, 2026-11 or 2026, found '{written}'") from None
+
+
+def _on_a_day(written: str) -> None:
+    try:
+        date.fromisoformat(written)
+    except ValueError:
+        raise ValueError(f"expected a day like 2026-11-24, found '{written}'") from None
 
 
 class CaseResult(Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,6 +70,11 @@ class CaseResult(Struct, frozen=True, forbid_unknown_fields=True):
     flags: Names = NO_NAMES
     answer: YesNo = "no"
     report: YesNo = "yes"
+
+    def __post_init__(self) -> None:
+        _dated(self.date)
+        if self.value and self.problem is None:
+            _interval(self.value)
 
 
 class CaseDiagnosis(Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,6 +96,9 @@ class CaseTreatment(Struct, frozen=True, forbid_unknown_fields=True):
     doubtful: YesNo = "no"
     days: int = 1
 
+    def __post_init__(self) -> None:
+        _on_a_day(self.date)
+
 
 class CaseClinician(Struct, frozen=True, forbid_unknown_fields=True):
     """A prescriber or consultant by value sets."""
@@ -89,6 +113,9 @@ class CaseNote(Struct, frozen=True, forbid_unknown_fields=True):
     of: Names
     date: str
 
+    def __post_init__(self) -> None:
+        _dated(self.date)
+
 
 class CaseDose(Struct, frozen=True, forbid_unknown_fields=True):
     """A dose on the order."""
@@ -96,6 +123,9 @@ class CaseDose(Struct, frozen=True, forbid_unknown_fields=True):
     amount: str
     unit: str
     per_kg: YesNo = "no"
+
+    def __post_init__(self) -> None:
+        _number(self.amount)
 
 
 class CaseChart(Struct, frozen=True, forbid_unknown_fields=True):
@@ -115,6 +145,10 @@ class CaseChart(Struct, frozen=True, forbid_unknown_fields=True):
     refills: int | UnsetType = UNSET
     doses: tuple[CaseDose, ...] | UnsetType = UNSET
 
+    def __post_init__(self) -> None:
+        if isinstance(self.birth, str):
+            _dated(self.birth)
+
 
 class Case(Struct, frozen=True, forbid_unknown_fields=True):
     """One case: what the chart is, and what must be found."""
@@ -128,6 +162,10 @@ class Case(Struct, frozen=True, forbid_unknown_fields=True):
     line: str | None = None  # the line of business that must be found
     day: str = ""
 
+    def __post_init__(self) -> None:
+        if self.day:
+            _on_a_day(self.day)
+
 
 class CaseFile(Struct, frozen=True, forbid_unknown_fields=True):
     """`cases.yaml`."""
@@ -135,6 +173,13 @@ class CaseFile(Struct, frozen=True, forbid_unknown_fields=True):
     day: str
     charts: Mapping[str, CaseChart]
     cases: tuple[Case, ...]
+
+    def __post_init__(self) -> None:
+        _on_a_day(self.day)
+
+    def day_of(self, case: Case) -> date:
+        """The day on which the case is judged: its own, else the file's."""
+        return date.fromisoformat(case.day or self.day)
 
 
 class CaseFailure(Struct, frozen=True):
@@ -149,13 +194,17 @@ def read_cases(path: Path) -> CaseFile:
     file = read_document(path, CaseFile)
     for case in file.cases:
         if case.chart not in file.charts:
-            raise PolicyFileError(f"{path}: case {case.name!r} starts from chart {case.chart!r}, which is not there")
+            where = line_of(path, case.chart)
+            meant = nearest(case.chart, file.charts)
+            raise PolicyFileError(
+                f"{path}{where}: case {case.name!r} starts from a chart {case.chart!r} that is not there{meant}"
+            )
     return file
 
 
 def facts_of(policy: CompiledPolicy, file: CaseFile, case: Case) -> Facts:
     """The facts of a case's chart with its changes."""
-    return _facts(_changed(file.charts[case.chart], case), date.fromisoformat(case.day or file.day), policy)
+    return _facts(_changed(file.charts[case.chart], case), file.day_of(case), policy)
 
 
 def run_case(policy: CompiledPolicy, file: CaseFile, case: Case) -> tuple[Determination, tuple[CaseFailure, ...]]:
@@ -163,7 +212,10 @@ def run_case(policy: CompiledPolicy, file: CaseFile, case: Case) -> tuple[Determ
     said = determine(policy, facts_of(policy, file, case))
     by_id = {finding.id: finding for finding in said.findings}
     failures = [
-        CaseFailure(case.name, f"{wanted_id}: expected {wanted}, found {_words(by_id.get(wanted_id))}")
+        CaseFailure(
+            case.name,
+            f"{wanted_id}: expected {wanted}, found {_words(by_id.get(wanted_id))}{_why(by_id.get(wanted_id))}",
+        )
         for wanted_id, wanted in case.expect.items()
         if _words(by_id.get(wanted_id)) != wanted
     ]
@@ -178,6 +230,14 @@ def _words(finding: Finding | None) -> str:
     if finding is None:
         return "nothing"
     return f"{finding.status} {finding.reason}" if finding.reason else str(finding.status)
+
+
+def _why(finding: Finding | None) -> str:
+    """What decided it, as the card would say."""
+    if finding is None:
+        return ""
+    told = [finding.says, *(f"needed: {text}" for text in finding.needed), *(fact.display for fact in finding.evidence)]
+    return f" ({'; '.join(text for text in told if text)})" if any(told) else ""
 
 
 def _changed(chart: CaseChart, case: Case) -> CaseChart:
@@ -255,8 +315,9 @@ def _treatments(index: int, row: CaseTreatment) -> list[Treatment]:
     first = date.fromisoformat(row.date)
     active, doubtful = row.active == "yes", row.doubtful == "yes"
     regular = None if row.regular is None else row.regular == "yes"
+    shown = f"{', '.join(sorted(row.of))} {row.how} on {row.date}"
     return [
-        Treatment(row.of, row.how, active, _day(first, step), f"Treatment/{index}-{step}", "drug", regular, doubtful)
+        Treatment(row.of, row.how, active, _day(first, step), f"Treatment/{index}-{step}", shown, regular, doubtful)
         for step in range(row.days)
     ]
 
@@ -270,7 +331,7 @@ def _answer(link: str, text: str) -> Answer:
     value: bool | int | str = {"yes": True, "no": False}.get(text, text)
     if isinstance(value, str) and value.isdecimal():
         value = int(value)
-    return Answer(link, value, f"QuestionnaireResponse/r#{link}", text, None)
+    return Answer(link, value, f"QuestionnaireResponse/r#{link}", f"{link}: {text}", None)
 
 
 def _span(text: str) -> Span | None:
@@ -290,7 +351,7 @@ def _number(text: str) -> Decimal:
     try:
         return Decimal(text)
     except InvalidOperation:
-        raise PolicyFileError(f"expected a number in a case, got {text!r}") from None
+        raise ValueError(f"expected a number like 50, <50 or 8-10, found '{text}'") from None
 
 
 _SIGNS = {"<=": (False, False), ">=": (False, False), "<": (False, True), ">": (True, False)}

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
-from cds_service.policy.criteria import Again, AllOf, DosePerKg, ResultOf, Statement, TreatmentWith, ValueOf
+from cds_service.policy.criteria import Again, AllOf, DoseOf, ResultOf, Statement, TreatmentWith, ValueOf
 from cds_service.policy.facts import NO_NAMES, How, Names
 from cds_service.policy.language import statements_in
 from cds_service.policy.policy import Criterion, Note, Policy, Question, Row
@@ -69,7 +69,7 @@ class CompiledPolicy:
                 months = statement.within_months if statement.pick == "latest" else None
                 before = wanted.get(statement.test, months)
                 wanted[statement.test] = None if months is None or before is None else max(months, before)
-            elif isinstance(statement, DosePerKg):
+            elif isinstance(statement, DoseOf) and statement.amounts:
                 wanted.setdefault(statement.weight_test, statement.weight_within_months)
         return wanted
 

@@ -6,14 +6,15 @@ paragraph number; beside them, by numbers of its own, what `Again` has heard in 
 """
 
 from collections.abc import Mapping, MutableMapping
+from datetime import date
 from decimal import ROUND_CEILING, Decimal
 from functools import cached_property
 from typing import Literal, Protocol
 
 from msgspec import Struct, field
 
-from cds_service.policy.dates import months_before
-from cds_service.policy.facts import NO_NAMES, Answer, Certainty, Detail, Facts, How, Interval, Names
+from cds_service.policy.dates import Span, months_before
+from cds_service.policy.facts import NO_NAMES, Answer, Certainty, Detail, Facts, How, Interval, Names, Treatment
 from cds_service.policy.reasons import Reason
 from cds_service.policy.results import Picked, Weighing, number_decision, weighing, words_decision
 from cds_service.policy.said import (
@@ -34,9 +35,11 @@ from cds_service.policy.said import (
 from cds_service.policy.truth import Truth, negation
 
 _BILLED = frozenset({How.BILLED})
+_UNDER_WAY = frozenset({How.GIVEN, How.STATED})  # an active record of these says that it is taken now
 Earlier = MutableMapping[str | int, Said]
 _SETTLED = "Whether the unconfirmed diagnosis is confirmed or ruled out"
 YesNo = Literal["yes", "no"]
+DOSE_UNITS = frozenset({"vg", "mL", "mg", "vial"})
 SHOWN = 4  # facts of one kind that are shown as evidence, newest first
 
 
@@ -57,12 +60,18 @@ def _absent(source: str, facts: Facts) -> Said:
 
 
 class Age(Struct, frozen=True, forbid_unknown_fields=True):
-    """The patient has reached `at_least` years on the evaluation date.
+    """The patient's age on the evaluation date: `at_least` so old, `below` so old (before that birthday), or both.
 
-    A partial birth date counts when every day of it does.
+    In years, or in `unit: months`. A partial birth date counts when every day of it does.
     """
 
-    at_least: int
+    at_least: int | None = None
+    below: int | None = None
+    unit: Literal["years", "months"] = "years"
+
+    def __post_init__(self) -> None:
+        if self.at_least is None and self.below is None:
+            raise ValueError("an age needs at_least, below or both")
 
     def say(self, facts: Facts, earlier: Earlier) -> Said:
         person = facts.person
@@ -71,12 +80,20 @@ class Age(Struct, frozen=True, forbid_unknown_fields=True):
         if person is None or person.birth is None:
             missing = "patient" in facts.unread
             return unknown(Reason.NOT_RETRIEVED if missing else Reason.NOT_RECORDED, (), ("The date of birth",))
-        latest_birth = months_before(facts.day, 12 * self.at_least)
-        if person.birth.last <= latest_birth:
-            return Said(MET, None, (person,))
-        if person.birth.first > latest_birth:
-            return Said(NOT_MET, None, (person,))
-        return unknown(Reason.INCONCLUSIVE, (person,), ("The exact date of birth",))
+        reached = [
+            self._reached(self.at_least, person.birth, facts.day) if self.at_least is not None else MET,
+            negation(self._reached(self.below, person.birth, facts.day)) if self.below is not None else MET,
+        ]
+        truth = min(reached)
+        if truth is UNKNOWN:
+            return unknown(Reason.INCONCLUSIVE, (person,), ("The exact date of birth",))
+        return Said(truth, None, (person,))
+
+    def _reached(self, age: int, birth: Span, day: date) -> Truth:
+        latest_birth = months_before(day, age * (12 if self.unit == "years" else 1))
+        if birth.last <= latest_birth:
+            return MET
+        return NOT_MET if birth.first > latest_birth else UNKNOWN
 
 
 class DiagnosisOf(Struct, frozen=True, forbid_unknown_fields=True):
@@ -207,7 +224,7 @@ class TreatmentWith(Struct, frozen=True, forbid_unknown_fields=True):
 
     `how` names what counts as proof; `days_at_least` counts distinct days on which it was given (a lower bound: what is
     given elsewhere is invisible, so fewer days prove nothing). Doubtful records (placebo, screen failure) count only
-    where `doubtful` asks for them.
+    where `doubtful` asks for them. With `within_months` it began, ended or is under way in that time.
     """
 
     of: Names
@@ -216,6 +233,7 @@ class TreatmentWith(Struct, frozen=True, forbid_unknown_fields=True):
     active: YesNo | None = None
     days_at_least: int | None = None
     doubtful: YesNo = "no"
+    within_months: int | None = None
 
     def say(self, facts: Facts, earlier: Earlier) -> Said:
         sets = self.of
@@ -231,6 +249,11 @@ class TreatmentWith(Struct, frozen=True, forbid_unknown_fields=True):
             ]
         if not found:
             return NOT_RETRIEVED if self._missed(facts) else NOT_RECORDED
+        if self.within_months is not None:
+            first, all_of_them = months_before(facts.day, self.within_months), found
+            found = [treatment for treatment in found if _in_time(treatment, first) is MET]
+            if not found:
+                return self._out_of_time(all_of_them, first, facts)
         if self.days_at_least is None:
             return Said(MET, None, _newest_first(found))
         days = {treatment.date.first for treatment in found if treatment.date is not None and treatment.date.exact}
@@ -240,11 +263,27 @@ class TreatmentWith(Struct, frozen=True, forbid_unknown_fields=True):
         reason = Reason.NOT_RETRIEVED if self._missed(facts) else Reason.NOT_RECORDED
         return Said(UNKNOWN, reason, _newest_first(found)[:1], remarks=(remark,))
 
+    def _out_of_time(self, found: list[Treatment], first: date, facts: Facts) -> Said:
+        if self._missed(facts):
+            return unknown(Reason.NOT_RETRIEVED, _newest_first(found))
+        open_ones = [treatment for treatment in found if _in_time(treatment, first) is UNKNOWN]
+        return unknown(Reason.INCONCLUSIVE if open_ones else Reason.STALE, _newest_first(open_ones or found))
+
     def _missed(self, facts: Facts) -> bool:
         """True when a source of what is asked for could not be read. Bills are a source of their own."""
         if "bills" in facts.unread and How.BILLED in self.how:
             return True
         return "treatments" in facts.unread and self.how != _BILLED
+
+
+def _in_time(treatment: Treatment, first: date) -> Truth:
+    """Whether the treatment reaches into the time since `first`; UNKNOWN where its dates do not say so."""
+    if treatment.active and treatment.how in _UNDER_WAY:
+        return MET
+    dates = [span for span in (treatment.date, treatment.ended) if span is not None]
+    if any(span.first >= first for span in dates):
+        return MET
+    return NOT_MET if dates and all(span.last < first for span in dates) else UNKNOWN
 
 
 class ClinicianOf(Struct, frozen=True, forbid_unknown_fields=True):
@@ -310,17 +349,27 @@ class RefillsAtMost(Struct, frozen=True, forbid_unknown_fields=True):
         return Said(MET if refills <= self.count else NOT_MET, None, (shown,))
 
 
-class DosePerKg(Struct, frozen=True, eq=False, forbid_unknown_fields=True):
-    """The ordered dose is the labelled one: per kilogram, in all for the recorded weight, or the vials that holds.
+class DoseOf(Struct, frozen=True, eq=False, forbid_unknown_fields=True):
+    """The ordered dose is the labelled one: `amounts` per kilogram of body weight, or `fixed` for everybody.
 
-    `amounts` gives the labelled amount per kilogram by unit; a total may differ by `tolerance_percent`.
+    Both give the amount by unit (vg, mL, mg, vial). What is ordered in all is held against the recorded weight, and
+    vials of `vial_ml` against the millilitres that they hold; a total may differ by `tolerance_percent`.
     """
 
-    amounts: Mapping[str, Decimal]
-    vial_ml: Decimal
-    weight_test: str
-    weight_within_months: int
-    tolerance_percent: Decimal
+    amounts: Mapping[str, Decimal] = {}
+    fixed: Mapping[str, Decimal] = {}
+    vial_ml: Decimal | None = None
+    weight_test: str = "body_weight"
+    weight_within_months: int = 3
+    tolerance_percent: Decimal = Decimal(0)
+
+    def __post_init__(self) -> None:
+        if bool(self.amounts) == bool(self.fixed):
+            raise ValueError("a dose needs amounts (per kilogram) or fixed (for everybody), one of them")
+        unknown_units = sorted({*self.amounts, *self.fixed} - DOSE_UNITS)
+        if unknown_units:
+            known = ", ".join(sorted(DOSE_UNITS))
+            raise ValueError(f"no order is read in this unit (known: {known}), found '{unknown_units[0]}'")
 
     def say(self, facts: Facts, earlier: Earlier) -> Said:
         verdicts = [self._one(dose, facts) for dose in facts.order.doses]
@@ -332,11 +381,14 @@ class DosePerKg(Struct, frozen=True, eq=False, forbid_unknown_fields=True):
     def _one(self, dose: Fact, facts: Facts) -> Said:
         low, high = dose.amount.low, dose.amount.high
         ordered = Detail(facts.order.reference, f"{dose.display} on the order")
-        labelled = self.amounts.get("mL" if dose.unit == "vial" else dose.unit)
-        if labelled is None or high is None or low != high:
+        whole = dose.unit == "vial" and self.vial_ml is not None
+        labelled = (self.fixed or self.amounts).get("mL" if whole else dose.unit)
+        if labelled is None or high is None or low != high or (self.fixed and dose.per_kg):
             return unknown(Reason.NOT_RECORDED, (ordered,), ("The dose",))
         if dose.per_kg:
             return Said(MET if low == labelled else NOT_MET, None, (ordered,))
+        if self.fixed:
+            return self._held(low, labelled, whole, (ordered,))
         first = months_before(facts.day, self.weight_within_months)
         for weight in facts.results.get(self.weight_test, ()):
             value, dated = weight.value, weight.date
@@ -346,14 +398,16 @@ class DosePerKg(Struct, frozen=True, eq=False, forbid_unknown_fields=True):
                 and dated is not None
                 and first <= dated.first <= facts.day
             ):
-                total = labelled * value.low
-                if dose.unit == "vial":
-                    fits = low == (total / self.vial_ml).to_integral_value(ROUND_CEILING)
-                else:
-                    fits = abs(low - total) * 100 <= total * self.tolerance_percent
-                return Said(MET if fits else NOT_MET, None, (ordered, weight))
+                return self._held(low, labelled * value.low, whole, (ordered, weight))
         reason = Reason.NOT_RETRIEVED if f"result/{self.weight_test}" in facts.unread else Reason.NOT_RECORDED
         return unknown(reason, (ordered,), ("The body weight",))
+
+    def _held(self, ordered: Decimal, total: Decimal, whole: bool, shown: tuple[Fact, ...]) -> Said:
+        if whole and self.vial_ml is not None:
+            fits = ordered == (total / self.vial_ml).to_integral_value(ROUND_CEILING)
+        else:
+            fits = abs(ordered - total) * 100 <= total * self.tolerance_percent
+        return Said(MET if fits else NOT_MET, None, shown)
 
 
 class Again(Struct, frozen=True):
@@ -391,6 +445,31 @@ class AnyOf(Struct, frozen=True):
                 return said
             heard.append(said)
         return some(heard)
+
+
+class CountOf(Struct, frozen=True):
+    """At least so many of the parts hold: two drugs of a list."""
+
+    parts: tuple[Statement, ...]
+    at_least: int
+
+    def say(self, facts: Facts, earlier: Earlier) -> Said:
+        heard = [part.say(facts, earlier) for part in self.parts]
+        shown = [said for said in heard if said.truth is MET]
+        if len(shown) >= self.at_least:
+            return every(shown)
+        open_ones = [said for said in heard if said.truth is UNKNOWN]
+        if len(shown) + len(open_ones) < self.at_least:
+            return every([said for said in heard if said.truth is NOT_MET])
+        said = some(open_ones)
+        return Said(
+            UNKNOWN,
+            said.reason,
+            once([*(one.facts for one in shown), said.facts]),
+            said.needed,
+            said.tests,
+            once([*(one.remarks for one in shown), said.remarks]),
+        )
 
 
 class ToldBy(Struct, frozen=True):

@@ -3,6 +3,7 @@
 from datetime import date
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cds_service.policy.compiled import CompiledCriterion, CompiledPolicy, CompiledRow
 from cds_service.policy.criteria import Earlier, Statement
@@ -164,6 +165,8 @@ def _judge(criterion: CompiledCriterion, facts: Facts, earlier: Earlier) -> tupl
     if met.truth is MET and hidden is not None:
         shown = once([met.facts, hidden.facts])
         return Status.UNKNOWN, Said(UNKNOWN, hidden.reason, shown, hidden.needed, hidden.tests), ""
+    if met.truth is UNKNOWN and applies is not None and applies.truth is UNKNOWN and applies.needed:
+        met = replace(met, needed=once([applies.needed, met.needed]))
     return _STATUS[met.truth], met, ""
 
 

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 import msgspec
 import yaml
 
+from cds_service.policy.places import explained, unreadable
+
 T = TypeVar("T")
 
 
@@ -26,7 +28,7 @@ def _mapping(loader: Any, node: yaml.MappingNode) -> dict[str, Any]:
     for key_node, value_node in node.value:
         key = loader.construct_object(key_node, deep=True)
         if key in found:
-            raise PolicyFileError(f"line {key_node.start_mark.line + 1}: the key {key!r} is written twice")
+            raise PolicyFileError(f", line {key_node.start_mark.line + 1}: the key {key!r} is written twice")
         found[key] = loader.construct_object(value_node, deep=True)
     return found
 
@@ -39,17 +41,19 @@ def read_text(path: Path) -> Any:
     try:
         return yaml.load(path.read_text(encoding="utf-8"), Loader=_TextLoader)  # noqa: S506 - a BaseLoader: text only
     except PolicyFileError as error:
-        raise PolicyFileError(f"{path}: {error}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise PolicyFileError(f"{path}{error}") from None
+    except yaml.YAMLError as error:
+        raise PolicyFileError(f"{path}{unreadable(error)}") from error
+    except (OSError, UnicodeDecodeError) as error:
         raise PolicyFileError(f"{path}: {error}") from error
 
 
 def decode(path: Path, found: Any, wanted: type[T]) -> T:
-    """`found` as the typed model `wanted`. Raises PolicyFileError naming the place (`$.criteria[3].id`)."""
+    """`found` as the typed model `wanted`. Raises PolicyFileError naming the line."""
     try:
         return msgspec.convert(found, wanted, strict=False)
     except (msgspec.ValidationError, ValueError) as error:
-        raise PolicyFileError(f"{path}: {error}") from None
+        raise PolicyFileError(f"{path}{explained(path, str(error), wanted)}") from None
 
 
 def read_document(path: Path, wanted: type[T]) -> T:

@@ -103,6 +103,12 @@ RESULT_FLAGS = frozenset(
 )
 
 
+# What can fail to be read, beside `result/<test>` for each test.
+SOURCES = frozenset(
+    {"patient", "coverage", "diagnoses", "treatments", "bills", "clinicians", "notes", "answers", "order"}
+)
+
+
 class Certainty(StrEnum):
     """How sure the record is of a diagnosis."""
 
@@ -144,6 +150,7 @@ class Treatment(Struct, frozen=True):
     display: str
     regular: bool | None = None  # scheduled (True), as needed (False), not stated
     doubtful: bool = False  # placebo, screen failure, trial text: needs a person's judgement
+    ended: Span | None = None  # of a period: its last day
 
 
 class Clinician(Struct, frozen=True):
@@ -198,7 +205,7 @@ class Dose(Struct, frozen=True):
     """One ordered dose: an amount in `unit`, per kilogram or in all."""
 
     amount: Interval
-    unit: str  # "vg", "mL", "vial", "treatment"
+    unit: str  # "vg", "mL", "mg", "vial", "treatment"
     per_kg: bool
     display: str
 
@@ -223,8 +230,7 @@ class Order(Struct, frozen=True):
 class Facts(Struct, frozen=True):
     """Everything that one determination may look at.
 
-    `unread` names the sources that could not be read (in whole or in part): `patient`, `coverage`, `diagnoses`,
-    `treatments`, `bills`, `clinicians`, `notes`, `answers`, `order`, and `result/<test>` for each test.
+    `unread` names the sources that could not be read (in whole or in part): SOURCES, and `result/<test>` for each test.
     """
 
     day: date  # evaluation date

@@ -34,12 +34,26 @@ _PLAIN = (
 )
 
 
+class Count(Struct, frozen=True, forbid_unknown_fields=True):
+    """So many of several statements, as written."""
+
+    at_least: int
+    of: tuple["Expression", ...]
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.at_least <= len(self.of):
+            raise ValueError(
+                f"a count is at least 1 and at most the {len(self.of)} statements under `of`, found '{self.at_least}'"
+            )
+
+
 class Expression(Struct, frozen=True, forbid_unknown_fields=True, rename={"if_": "if", "else_": "else", "not_": "not"}):
     """One statement as written. Exactly one kind is given; `then` and `else` go with `if`."""
 
     all: tuple["Expression", ...] | None = None
     any: tuple["Expression", ...] | None = None
     told_by: tuple["Expression", ...] | None = None
+    count: Count | None = None
     not_: "Expression | None" = None
     if_: "Expression | None" = None
     then: "Expression | None" = None
@@ -54,13 +68,13 @@ class Expression(Struct, frozen=True, forbid_unknown_fields=True, rename={"if_":
     note: kinds.NoteThat | None = None
     criterion: kinds.CriterionIs | None = None
     refills: kinds.RefillsAtMost | None = None
-    dose: kinds.DosePerKg | None = None
+    dose: kinds.DoseOf | None = None
     needed: str | None = None
 
     def __post_init__(self) -> None:
-        given = [name for name in (*_COMPOSED, *_PLAIN, "not_", "if_") if getattr(self, name) is not None]
+        given = [name for name in (*_COMPOSED, *_PLAIN, "count", "not_", "if_") if getattr(self, name) is not None]
         if len(given) != 1:
-            allowed = ", ".join((*_COMPOSED, "not", "if", *_PLAIN))
+            allowed = ", ".join((*_COMPOSED, "count", "not", "if", *_PLAIN))
             found = " and ".join(name.rstrip("_") for name in given) or "none"
             raise ValueError(f"a statement has exactly one of {allowed}; found {found}")
         if (self.if_ is None) != (self.then is None) or (self.else_ is not None and self.if_ is None):
@@ -84,6 +98,9 @@ class Expression(Struct, frozen=True, forbid_unknown_fields=True, rename={"if_":
             parts = getattr(self, name)
             if parts is not None:
                 return cast(Statement, kind(tuple(part.built(shared) for part in parts)))
+        if self.count is not None:
+            parts = tuple(part.built(shared) for part in self.count.of)
+            return kinds.CountOf(parts, self.count.at_least)
         if self.not_ is not None:
             return kinds.Not(self.not_.built(shared))
         if self.if_ is not None and self.then is not None:
@@ -118,4 +135,6 @@ def statements_in(expression: Expression) -> list[Any]:
         part = getattr(expression, name)
         for inner in part if isinstance(part, tuple) else (part,) if part is not None else ():
             found += statements_in(inner)
+    for inner in expression.count.of if expression.count is not None else ():
+        found += statements_in(inner)
     return found + [plain for name in _PLAIN if (plain := getattr(expression, name)) is not None]

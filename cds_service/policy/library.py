@@ -1,14 +1,15 @@
 """The policies of a folder, found by product and day. Loading checks each file against the names that it uses."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
-from cds_service.policy.compiled import CompiledPolicy, statements_of
-from cds_service.policy.criteria import AnswerTo, CriterionIs
+from cds_service.policy.checks import KnownTest, check_policy
+from cds_service.policy.compiled import CompiledPolicy
 from cds_service.policy.documents import PolicyFileError, decode, read_text
 from cds_service.policy.facts import Names
-from cds_service.policy.policy import Policy, Question
+from cds_service.policy.places import line_of
+from cds_service.policy.policy import Policy
 from cds_service.policy.value_sets import Systems, ValueSet, read_systems, read_value_sets
 
 
@@ -67,21 +68,24 @@ class Library:
         )
 
 
-def load_library(folder: Path, tests: Mapping[str, str]) -> Library:
-    """The library of a `policies/` folder. `tests` gives the known tests with their canonical units.
+def load_library(folder: Path, tests: Mapping[str, KnownTest]) -> Library:
+    """The library of a `policies/` folder. `tests` are the known tests by name.
 
     Raises PolicyFileError with the file, the place and what is allowed there.
     """
     value_sets = read_value_sets(folder / "value_sets")
     systems = read_systems(folder / "value_sets")
-    files = sorted(path for path in folder.glob("*/*/*.yaml") if path.name != "cases.yaml")
+    files = sorted(path for path in folder.glob("*/*/*.yaml") if not path.name.startswith("cases"))
     if not files:
         raise PolicyFileError(f"{folder}: no policy file found; expected <policy>/<drug>/<first day in force>.yaml")
-    policies = tuple(_read_policy(path, value_sets, tests) for path in files)
+    policies = tuple(_read_policy(path, value_sets, systems, tests) for path in files)
+    _refuse_two_of_one_product(policies, files)
     return Library(policies, value_sets, systems, folder)
 
 
-def _read_policy(path: Path, value_sets: Mapping[str, ValueSet], tests: Mapping[str, str]) -> CompiledPolicy:
+def _read_policy(
+    path: Path, value_sets: Mapping[str, ValueSet], systems: Systems, tests: Mapping[str, KnownTest]
+) -> CompiledPolicy:
     try:
         version = date.fromisoformat(path.stem)
     except ValueError:
@@ -90,49 +94,16 @@ def _read_policy(path: Path, value_sets: Mapping[str, ValueSet], tests: Mapping[
     if not isinstance(written, dict) or "version" in written:
         raise PolicyFileError(f"{path}: expected a mapping without `version`: the file's name is the version")
     policy = CompiledPolicy(decode(path, {**written, "version": version.isoformat()}, Policy))
-    _check_names(path, policy, value_sets, tests)
+    check_policy(path, policy, value_sets, systems.systems, tests)
     return policy
 
 
-def _check_names(
-    path: Path, policy: CompiledPolicy, value_sets: Mapping[str, ValueSet], tests: Mapping[str, str]
-) -> None:
-    source = policy.source
-    if path.parent.name != source.drug or path.parent.parent.name != source.policy.lower():
-        raise PolicyFileError(f"{path}: lies in another folder than its `policy` and `drug` say")
-    _refuse(path, "value set", policy.sets, value_sets)
-    _refuse(path, "test", policy.tests, tests)
-    questions = {question.id for question in source.questions}
-    asked = {linkid for criterion in source.criteria for linkid in criterion.questions}
-    asked |= {statement.question for statement in policy.statements if isinstance(statement, AnswerTo)}
-    asked |= {shown.question for question in source.questions for shown in question.show_when}
-    _refuse(path, "question", asked, questions)
-    proposing = {name for question in source.questions for names in question.shown_by.values() for name in names}
-    _refuse(path, "value set", proposing, value_sets)
-    for question in source.questions:
-        _check_shown_when(path, question, source)
-    answered = {question.test for question in source.questions if question.test}
-    answered |= {test for question in source.questions for word in question.words.values() for test in word}
-    _refuse(path, "test", answered, tests)
-    earlier: set[str] = set()
-    for criterion in source.criteria:
-        if criterion.id in earlier:
-            raise PolicyFileError(f"{path}: criterion {criterion.id} is written twice")
-        for statement in statements_of(criterion):
-            if isinstance(statement, CriterionIs) and statement.met not in earlier:
-                raise PolicyFileError(f"{path}: criterion {criterion.id} looks at {statement.met}, which comes later")
-        earlier.add(criterion.id)
-
-
-def _check_shown_when(path: Path, question: Question, source: Policy) -> None:
-    by_id = {other.id: other for other in source.questions}
-    for shown in question.show_when:
-        answers = by_id[shown.question].options or ({"yes": "", "no": ""} if shown.above is None else {})
-        _refuse(path, f"answer to {shown.question}", {shown.said or shown.unsaid} - {""}, answers)
-    _refuse(path, f"answer to {question.id}", question.shown_by, question.options or {"yes", "no"})
-
-
-def _refuse(path: Path, what: str, named: Iterable[str], known: Iterable[str]) -> None:
-    unknown = sorted(set(named) - set(known))
-    if unknown:
-        raise PolicyFileError(f"{path}: unknown {what} {unknown[0]!r}; known: {', '.join(sorted(known))}")
+def _refuse_two_of_one_product(policies: tuple[CompiledPolicy, ...], files: list[Path]) -> None:
+    """Versions of one policy follow each other; two policies for one product would silently end each other."""
+    first: dict[str, Path] = {}
+    for policy, path in zip(policies, files, strict=True):
+        for product in policy.source.applies_to:
+            other = first.setdefault(product, path)
+            if other.parent != path.parent:
+                where = line_of(path, product)
+                raise PolicyFileError(f"{path}{where}: {product!r} is governed by another policy too, {other}")

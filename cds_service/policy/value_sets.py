@@ -5,13 +5,14 @@ is the one that is written, the others are aliases seen in the wild.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
 from msgspec import Struct
 
 from cds_service.policy.documents import PolicyFileError, read_document
+from cds_service.policy.places import line_of, nearest
 
 Kind = Literal["condition", "product", "specialty", "site", "statement", "coverage"]
 
@@ -63,16 +64,26 @@ def read_value_sets(folder: Path) -> dict[str, ValueSet]:
 def _read_value_set(path: Path, systems: Mapping[str, tuple[str, ...]]) -> ValueSet:
     found = read_document(path, ValueSet)
     if found.name != path.stem:
-        raise PolicyFileError(f"{path}: the name is {found.name!r}; expected the file's own, {path.stem!r}")
+        raise PolicyFileError(
+            f"{path}{line_of(path, found.name)}: the name is {found.name!r}; expected the file's own, {path.stem!r}"
+        )
     for code in (*found.codes, *found.exclude):
         if code.system not in systems:
-            raise PolicyFileError(f"{path}: {code.code}: the system {code.system!r} is not in systems.yaml")
+            raise unknown_system(path, code, systems)
     for pattern in (*found.text.match, *found.text.exclude):
         try:
             re.compile(pattern)
         except re.error as error:
-            raise PolicyFileError(f"{path}: {pattern!r} is no regular expression: {error}") from None
+            where = line_of(path, pattern)
+            raise PolicyFileError(f"{path}{where}: {pattern!r} is no regular expression: {error}") from None
     return found
+
+
+def unknown_system(path: Path, code: Code, systems: Iterable[str]) -> PolicyFileError:
+    """The refusal of a code of a system that systems.yaml does not have."""
+    where = line_of(path, code.code)
+    meant = nearest(code.system, systems)
+    return PolicyFileError(f"{path}{where}: code {code.code}: no system {code.system!r} in systems.yaml{meant}")
 
 
 def read_systems(folder: Path) -> Systems:

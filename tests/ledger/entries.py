@@ -29,7 +29,7 @@ MARK = "MARKEDPATIENT"  # in everything that a chart says
 def library() -> Library:
     """The shipped policies."""
     labs = read_labs(read_systems(POLICIES / "value_sets"))
-    return load_library(POLICIES, {name: test.unit for name, test in labs.tests.items()})
+    return load_library(POLICIES, labs.tests)
 
 
 def facts(**given: Any) -> Facts:

@@ -135,9 +135,13 @@ def test_every_flag_is_one_that_the_engine_knows() -> None:
     ("old", "new", "said"),
     [
         ("code: 13952-7", "code: 13952-0", "wrong check digit"),
-        ("system: loinc, code: 777-3", "system: lonic, code: 777-3", "'lonic' is not in systems.yaml"),
+        (
+            "system: loinc, code: 777-3",
+            "system: lonic, code: 777-3",
+            "no system 'lonic' in systems.yaml; did you mean 'loinc'",
+        ),
         ("- name: hbeag", "- name: hbsag", "written twice"),
-        ("kind: stage", "kind: rank", "$.tests"),
+        ("kind: stage", "kind: rank", "`kind`: 'rank' is not known here; known: both, number, stage, words"),
     ],
 )
 def test_a_broken_table_is_refused(tmp_path: Path, old: str, new: str, said: str) -> None:

@@ -23,7 +23,7 @@ from fhir_mappings.labs import read_labs
 
 POLICIES = Path(__file__).resolve().parents[2] / "policies"
 LABS = read_labs(read_systems(POLICIES / "value_sets"))
-LIBRARY = load_library(POLICIES, {name: test.unit for name, test in LABS.tests.items()})
+LIBRARY = load_library(POLICIES, LABS.tests)
 CASES = {
     (policy.source.policy, policy.source.drug): read_cases(
         POLICIES / policy.source.policy.lower() / policy.source.drug / "cases.yaml"

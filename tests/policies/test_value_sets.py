@@ -88,9 +88,12 @@ def _folder(tmp_path: Path, text: str) -> Path:
     [
         ("name: b\ntitle: B\nkind: condition\n", "the name is 'b'; expected the file's own, 'a'"),
         ("name: a\ntitle: A\nkind: condition\ntext: {match: ['(']}\n", "is no regular expression"),
-        ("name: a\ntitle: A\nkind: condition\ncodes: [{system: icd, code: X}]\n", "'icd' is not in systems.yaml"),
-        ("name: a\ntitle: A\nkind: disease\n", "$.kind"),
-        ("name: a\ntitle: A\nkind: condition\ncode: []\n", "unknown field"),
+        (
+            "name: a\ntitle: A\nkind: condition\ncodes: [{system: icd, code: X}]\n",
+            "line 4: code X: no system 'icd' in systems.yaml; known: loinc",
+        ),
+        ("name: a\ntitle: A\nkind: disease\n", "line 3: `kind`: 'disease' is not known here"),
+        ("name: a\ntitle: A\nkind: condition\ncode: []\n", "line 4: 'code' is not known here; did you mean 'codes'"),
     ],
 )
 def test_a_broken_set_is_refused_with_its_place(tmp_path: Path, text: str, said: str) -> None:

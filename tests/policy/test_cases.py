@@ -54,7 +54,7 @@ def test_a_case_that_holds_has_no_failure() -> None:
 @pytest.mark.parametrize(
     ("case", "message"),
     [
-        ({"expect": {"1": "not-met"}}, "1: expected not-met, found met"),
+        ({"expect": {"1": "not-met"}}, "1: expected not-met, found met (t 90 on 2026-11-01)"),
         ({"expect": {"1": "unknown stale"}, "without": ["t"]}, "1: expected unknown stale, found unknown not-recorded"),
         ({"expect": {"3": "met"}}, "3: expected met, found nothing"),
         ({"outcome": "criteria-not-met"}, "outcome: expected criteria-not-met, found criteria-met"),
@@ -159,7 +159,10 @@ def test_a_patient_who_has_died_is_one_without_a_birth_date_too() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"results": {"t": [{"value": "many", "date": "2026-11-01"}]}}, "expected a number in a case, got 'many'"),
+        (
+            {"results": {"t": [{"value": "many", "date": "2026-11-01"}]}},
+            "expected a number like 50, <50 or 8-10, found 'many'",
+        ),
         ({"answer": {"q.a": "no"}}, "unknown field `answer`"),
         ({"treatments": [{"of": ["med.x"], "how": "swallowed"}]}, "swallowed"),
     ],
@@ -174,5 +177,5 @@ def test_a_case_of_a_chart_that_is_not_there_is_refused(tmp_path: Path) -> None:
     """With the file, the case and the chart."""
     path = tmp_path / "cases.yaml"
     path.write_text("day: 2026-11-24\ncharts: {}\ncases: [{name: n, chart: c, expect: {}}]\n")
-    with pytest.raises(PolicyFileError, match="case 'n' starts from chart 'c', which is not there"):
+    with pytest.raises(PolicyFileError, match="line 3: case 'n' starts from a chart 'c' that is not there"):
         read_cases(path)

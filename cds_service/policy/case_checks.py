@@ -1,0 +1,89 @@
+"""A case held against the policy that it is about: a misspelt name in a chart would be silently nothing there."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from msgspec import UNSET
+
+from cds_service.policy.cases import CaseChart, CaseFile, CaseNote
+from cds_service.policy.checks import KnownTest
+from cds_service.policy.compiled import CompiledPolicy
+from cds_service.policy.criteria import DOSE_UNITS
+from cds_service.policy.documents import PolicyFileError
+from cds_service.policy.facts import SOURCES
+from cds_service.policy.places import line_at, nearest
+from cds_service.policy.reasons import Reason, Status
+
+OTHER = "other"  # in a chart: of none of the value sets
+_FINDINGS = frozenset(
+    {"nothing", *(status.value for status in Status if status is not Status.UNKNOWN)}
+    | {f"unknown {reason.value}" for reason in Reason}
+)
+
+
+def check_case(
+    path: Path,
+    place: int,
+    file: CaseFile,
+    policy: CompiledPolicy,
+    value_sets: Iterable[str],
+    tests: Mapping[str, KnownTest],
+) -> None:
+    """Refuses a name in the case or its chart that the policy, the value sets or the lab table do not have.
+
+    Raises PolicyFileError.
+    """
+    case = file.cases[place]
+    criteria, sets = [criterion.id for criterion in policy.source.criteria], frozenset(value_sets)
+    at = ("cases", place)
+    for criterion, finding in case.expect.items():
+        _refuse(path, (*at, "expect", criterion), "criterion", [criterion], criteria)
+        _refuse(path, (*at, "expect", criterion), "finding", [finding], _FINDINGS)
+    _refuse(path, (*at, "without"), "test or question", case.without, {*tests, *policy.questions})
+    for where, chart in ((("charts", case.chart), file.charts[case.chart]), ((*at, "change"), case.change)):
+        _check_chart(path, where, chart, policy, sets, tests)
+
+
+def _check_chart(
+    path: Path,
+    where: tuple[str | int, ...],
+    chart: CaseChart,
+    policy: CompiledPolicy,
+    sets: frozenset[str],
+    tests: Mapping[str, KnownTest],
+) -> None:
+    if chart.results is not UNSET:
+        for test in chart.results:
+            _refuse(path, (*where, "results", test), "test", [test], tests)
+    if chart.answers is not UNSET:
+        for question in chart.answers:
+            _refuse(path, (*where, "answers", question), "question", [question], policy.questions)
+    if chart.unread is not UNSET:
+        sources = {*SOURCES, *(f"result/{test}" for test in tests)}
+        _refuse(path, (*where, "unread"), "source", chart.unread, sources)
+    if chart.doses is not UNSET:
+        for dose in chart.doses:
+            _refuse(path, (*where, "doses"), "unit of a dose", [dose.unit], {*DOSE_UNITS, "treatment"})
+    for part, names in _named(chart):
+        _refuse(path, (*where, part), "value set", names, {*sets, OTHER})
+
+
+def _named(chart: CaseChart) -> Iterable[tuple[str, Iterable[str]]]:
+    """The value sets that each part of a chart names."""
+    if chart.coverage is not UNSET:
+        yield "coverage", chart.coverage
+    for part, rows in (("diagnoses", chart.diagnoses), ("treatments", chart.treatments)):
+        for row in rows if rows is not UNSET else ():
+            yield part, row.of
+    for clinician in chart.clinicians if chart.clinicians is not UNSET else ():
+        yield "clinicians", {*clinician.specialty, *clinician.site}
+    for note in chart.notes if chart.notes is not UNSET else ():
+        yield "notes", note.of if isinstance(note, CaseNote) else note
+
+
+def _refuse(path: Path, where: tuple[str | int, ...], what: str, named: Iterable[str], known: Iterable[str]) -> None:
+    names = set(known)
+    unknown = sorted(set(named) - names)
+    if unknown:
+        found = unknown[0]
+        raise PolicyFileError(f"{path}{line_at(path, *where)}: unknown {what} {found!r}{nearest(found, names)}")
