@@ -6,6 +6,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from cds_service.policy import criteria as kinds
+from cds_service.policy.doses import DoseOf
 from cds_service.policy.language import Expression
 from cds_service.policy.policy import Question
 from cds_service.policy.value_sets import ValueSet
@@ -87,7 +88,7 @@ class Wording:
                 return f"Criterion {statement.met} is met"
             case kinds.RefillsAtMost():
                 return "No refills on the order" if statement.count == 0 else f"At most {statement.count} refills"
-            case kinds.DoseOf():
+            case DoseOf():
                 labelled = (statement.fixed or statement.amounts).items()
                 amounts = " or ".join(f"{_number(a)} {unit}" for unit, a in sorted(labelled))
                 return f"The ordered dose is {amounts}{' per kilogram' if statement.amounts else ''}"

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from msgspec import UNSET
 
-from cds_service.policy.cases import CaseChart, CaseFile, CaseNote
+from cds_service.policy.case_charts import CaseChart, CaseNote
+from cds_service.policy.cases import CaseFile
 from cds_service.policy.checks import KnownTest
 from cds_service.policy.compiled import CompiledPolicy
-from cds_service.policy.criteria import DOSE_UNITS
 from cds_service.policy.documents import PolicyFileError
+from cds_service.policy.doses import DOSE_UNITS
 from cds_service.policy.facts import SOURCES
 from cds_service.policy.places import line_at, nearest
 from cds_service.policy.reasons import Reason, Status

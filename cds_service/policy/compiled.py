@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
-from cds_service.policy.criteria import Again, AllOf, DoseOf, ResultOf, Statement, TreatmentWith, ValueOf
+from cds_service.policy.composed import Again, AllOf
+from cds_service.policy.criteria import ResultOf, Statement, TreatmentWith, ValueOf
+from cds_service.policy.doses import DoseOf
 from cds_service.policy.facts import NO_NAMES, How, Names
 from cds_service.policy.language import statements_in
 from cds_service.policy.policy import Criterion, Note, Policy, Question, Row

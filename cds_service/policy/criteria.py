@@ -1,13 +1,13 @@
 """The kinds of statement that a policy file may make of a record: a small closed set, one frozen class each.
 
-`all`, `any`, `told_by`, `not` and `if … then … else` compose them. Each `say(facts, earlier)` answers with a `Said`
-that follows from nothing but the facts and the findings of the criteria before this one. Those stand in `earlier`, by
+composed.py puts them together, and doses.py has the one on the ordered dose. Each `say(facts, earlier)` answers with a
+`Said` that follows from nothing but the facts and the findings of the criteria before this one. Those stand in `earlier`, by
 paragraph number; beside them, by numbers of its own, what `Again` has heard in this determination.
 """
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import MutableMapping
 from datetime import date
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
 from functools import cached_property
 from typing import Literal, Protocol
 
@@ -22,14 +22,9 @@ from cds_service.policy.said import (
     NOT_MET,
     NOT_RECORDED,
     NOT_RETRIEVED,
-    SILENT,
     UNKNOWN,
     Fact,
     Said,
-    every,
-    once,
-    some,
-    told_by,
     unknown,
 )
 from cds_service.policy.truth import Truth, negation
@@ -39,7 +34,6 @@ _UNDER_WAY = frozenset({How.GIVEN, How.STATED})  # an active record of these say
 Earlier = MutableMapping[str | int, Said]
 _SETTLED = "Whether the unconfirmed diagnosis is confirmed or ruled out"
 YesNo = Literal["yes", "no"]
-DOSE_UNITS = frozenset({"vg", "mL", "mg", "vial"})
 SHOWN = 4  # facts of one kind that are shown as evidence, newest first
 
 
@@ -347,195 +341,3 @@ class RefillsAtMost(Struct, frozen=True, forbid_unknown_fields=True):
             return _absent("order", facts)
         shown = Detail(facts.order.reference, f"{refills} refill{'' if refills == 1 else 's'} on the order")
         return Said(MET if refills <= self.count else NOT_MET, None, (shown,))
-
-
-class DoseOf(Struct, frozen=True, eq=False, forbid_unknown_fields=True):
-    """The ordered dose is the labelled one: `amounts` per kilogram of body weight, or `fixed` for everybody.
-
-    Both give the amount by unit (vg, mL, mg, vial). What is ordered in all is held against the recorded weight, and
-    vials of `vial_ml` against the millilitres that they hold; a total may differ by `tolerance_percent`.
-    """
-
-    amounts: Mapping[str, Decimal] = {}
-    fixed: Mapping[str, Decimal] = {}
-    vial_ml: Decimal | None = None
-    weight_test: str = "body_weight"
-    weight_within_months: int = 3
-    tolerance_percent: Decimal = Decimal(0)
-
-    def __post_init__(self) -> None:
-        if bool(self.amounts) == bool(self.fixed):
-            raise ValueError("a dose needs amounts (per kilogram) or fixed (for everybody), one of them")
-        unknown_units = sorted({*self.amounts, *self.fixed} - DOSE_UNITS)
-        if unknown_units:
-            known = ", ".join(sorted(DOSE_UNITS))
-            raise ValueError(f"no order is read in this unit (known: {known}), found '{unknown_units[0]}'")
-
-    def say(self, facts: Facts, earlier: Earlier) -> Said:
-        verdicts = [self._one(dose, facts) for dose in facts.order.doses]
-        known = [said for said in verdicts if said.truth is not UNKNOWN]
-        if known:
-            return every(known)
-        return verdicts[0] if verdicts else unknown(Reason.NOT_RECORDED, (), ("The dose",))
-
-    def _one(self, dose: Fact, facts: Facts) -> Said:
-        low, high = dose.amount.low, dose.amount.high
-        ordered = Detail(facts.order.reference, f"{dose.display} on the order")
-        whole = dose.unit == "vial" and self.vial_ml is not None
-        labelled = (self.fixed or self.amounts).get("mL" if whole else dose.unit)
-        if labelled is None or high is None or low != high or (self.fixed and dose.per_kg):
-            return unknown(Reason.NOT_RECORDED, (ordered,), ("The dose",))
-        if dose.per_kg:
-            return Said(MET if low == labelled else NOT_MET, None, (ordered,))
-        if self.fixed:
-            return self._held(low, labelled, whole, (ordered,))
-        first = months_before(facts.day, self.weight_within_months)
-        for weight in facts.results.get(self.weight_test, ()):
-            value, dated = weight.value, weight.date
-            if (
-                value is not None
-                and value.low == value.high
-                and dated is not None
-                and first <= dated.first <= facts.day
-            ):
-                return self._held(low, labelled * value.low, whole, (ordered, weight))
-        reason = Reason.NOT_RETRIEVED if f"result/{self.weight_test}" in facts.unread else Reason.NOT_RECORDED
-        return unknown(reason, (ordered,), ("The body weight",))
-
-    def _held(self, ordered: Decimal, total: Decimal, whole: bool, shown: tuple[Fact, ...]) -> Said:
-        if whole and self.vial_ml is not None:
-            fits = ordered == (total / self.vial_ml).to_integral_value(ROUND_CEILING)
-        else:
-            fits = abs(ordered - total) * 100 <= total * self.tolerance_percent
-        return Said(MET if fits else NOT_MET, None, shown)
-
-
-class Again(Struct, frozen=True):
-    """A plain statement that a policy makes in several places: it is asked once in a determination."""
-
-    part: Statement
-    number: int  # under which `earlier` keeps what it said
-
-    def say(self, facts: Facts, earlier: Earlier) -> Said:
-        said = earlier.get(self.number)
-        if said is None:
-            said = earlier[self.number] = self.part.say(facts, earlier)
-        return said
-
-
-class AllOf(Struct, frozen=True):
-    """Every part holds."""
-
-    parts: tuple[Statement, ...]
-
-    def say(self, facts: Facts, earlier: Earlier) -> Said:
-        return every([part.say(facts, earlier) for part in self.parts])
-
-
-class AnyOf(Struct, frozen=True):
-    """At least one part holds."""
-
-    parts: tuple[Statement, ...]
-
-    def say(self, facts: Facts, earlier: Earlier) -> Said:
-        heard = []
-        for part in self.parts:
-            said = part.say(facts, earlier)
-            if said.truth is MET:
-                return said
-            heard.append(said)
-        return some(heard)
-
-
-class CountOf(Struct, frozen=True):
-    """At least so many of the parts hold: two drugs of a list."""
-
-    parts: tuple[Statement, ...]
-    at_least: int
-
-    def say(self, facts: Facts, earlier: Earlier) -> Said:
-        heard = [part.say(facts, earlier) for part in self.parts]
-        shown = [said for said in heard if said.truth is MET]
-        if len(shown) >= self.at_least:
-            return every(shown)
-        open_ones = [said for said in heard if said.truth is UNKNOWN]
-        if len(shown) + len(open_ones) < self.at_least:
-            return every([said for said in heard if said.truth is NOT_MET])
-        said = some(open_ones)
-        return Said(
-            UNKNOWN,
-            said.reason,
-            once([*(one.facts for one in shown), said.facts]),
-            said.needed,
-            said.tests,
-            once([*(one.remarks for one in shown), said.remarks]),
-        )
-
-
-class ToldBy(Struct, frozen=True):
-    """Several sources of one fact: one is enough, and two that disagree are for review."""
-
-    parts: tuple[Statement, ...]
-
-    def say(self, facts: Facts, earlier: Earlier) -> Said:
-        heard, missed = [], []
-        for part in self.parts:
-            said = part.say(facts, earlier)
-            heard.append(said)
-            if said.reason is Reason.NOT_RETRIEVED and _may_deny(part):
-                missed.append(said)
-        return told_by(heard, missed)
-
-
-def _may_deny(part: Statement) -> bool:
-    """True when it can say a plain no: a chart without a diagnosis, drug or clinician is only silent."""
-    if isinstance(part, Again):
-        return _may_deny(part.part)
-    if isinstance(part, NoteThat):
-        return bool(part.denies)
-    return not isinstance(part, DiagnosisOf | TreatmentWith | ClinicianOf)
-
-
-class Not(Struct, frozen=True):
-    """The part does not hold; unknown stays unknown."""
-
-    part: Statement
-
-    def say(self, facts: Facts, earlier: Earlier) -> Said:
-        said = self.part.say(facts, earlier)
-        return Said(negation(said.truth), said.reason, said.facts, said.needed, said.tests, said.remarks)
-
-
-class IfThen(Struct, frozen=True):
-    """Where the condition is shown, `then` decides; where it is not, `otherwise` does (nothing asked without one).
-
-    A condition that is open for more than silence leaves it open for the same reason, unless both ways agree.
-    """
-
-    condition: Statement
-    then: Statement
-    otherwise: Statement | None
-
-    def say(self, facts: Facts, earlier: Earlier) -> Said:
-        condition = self.condition.say(facts, earlier)
-        if condition.truth is MET:
-            return _with_facts_first(self.then.say(facts, earlier), condition)
-        if condition.truth is NOT_MET or condition.reason in SILENT:
-            return self._otherwise(facts, earlier)
-        branches = [self.then.say(facts, earlier), self._otherwise(facts, earlier)]
-        if branches[0].truth is branches[1].truth and branches[0].truth is not UNKNOWN:
-            return branches[0]
-        if NOT_MET in (branch.truth for branch in branches):
-            return condition
-        said = every([condition, *branches])
-        return Said(UNKNOWN, condition.reason, said.facts, said.needed, said.tests, said.remarks)
-
-    def _otherwise(self, facts: Facts, earlier: Earlier) -> Said:
-        return self.otherwise.say(facts, earlier) if self.otherwise is not None else Said(MET)
-
-
-def _with_facts_first(said: Said, condition: Said) -> Said:
-    if not condition.facts:
-        return said
-    shown = once([condition.facts, said.facts])
-    return Said(said.truth, said.reason, shown, said.needed, said.tests, (*condition.remarks, *said.remarks))

@@ -12,13 +12,15 @@ from typing import Any, cast
 
 from msgspec import Struct
 
+from cds_service.policy import composed
 from cds_service.policy import criteria as kinds
 from cds_service.policy.criteria import Earlier, Statement
 from cds_service.policy.dates import months_before
+from cds_service.policy.doses import DoseOf
 from cds_service.policy.facts import Facts
 from cds_service.policy.said import UNKNOWN, Said
 
-_COMPOSED = {"all": kinds.AllOf, "any": kinds.AnyOf, "told_by": kinds.ToldBy}
+_COMPOSED = {"all": composed.AllOf, "any": composed.AnyOf, "told_by": composed.ToldBy}
 _PLAIN = (
     "age",
     "diagnosis",
@@ -68,7 +70,7 @@ class Expression(Struct, frozen=True, forbid_unknown_fields=True, rename={"if_":
     note: kinds.NoteThat | None = None
     criterion: kinds.CriterionIs | None = None
     refills: kinds.RefillsAtMost | None = None
-    dose: kinds.DoseOf | None = None
+    dose: DoseOf | None = None
     needed: str | None = None
 
     def __post_init__(self) -> None:
@@ -100,12 +102,12 @@ class Expression(Struct, frozen=True, forbid_unknown_fields=True, rename={"if_":
                 return cast(Statement, kind(tuple(part.built(shared) for part in parts)))
         if self.count is not None:
             parts = tuple(part.built(shared) for part in self.count.of)
-            return kinds.CountOf(parts, self.count.at_least)
+            return composed.CountOf(parts, self.count.at_least)
         if self.not_ is not None:
-            return kinds.Not(self.not_.built(shared))
+            return composed.Not(self.not_.built(shared))
         if self.if_ is not None and self.then is not None:
             otherwise = self.else_.built(shared) if self.else_ is not None else None
-            return kinds.IfThen(self.if_.built(shared), self.then.built(shared), otherwise)
+            return composed.IfThen(self.if_.built(shared), self.then.built(shared), otherwise)
         return shared(cast(Statement, next(found for name in _PLAIN if (found := getattr(self, name)) is not None)))
 
 

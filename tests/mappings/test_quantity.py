@@ -21,8 +21,9 @@ from lab_samples import (
 from cds_service.policy.facts import Interval, Word, exactly
 from cds_service.policy.reasons import Reason
 from cds_service.policy.truth import Truth
+from fhir_mappings.labs import LabTest
 from fhir_mappings.observation import read_observation
-from fhir_mappings.quantity import Reading, decimal, read_number_text, read_quantity
+from fhir_mappings.quantity import Reading, decimal, read_number_text, read_quantity, read_titre
 
 FACTOR = LABS.test("factor_ix_activity")
 UCUM = {"system": "http://unitsofmeasure.org"}
@@ -218,3 +219,32 @@ def test_a_number_in_text_without_its_unit_is_unknown(text: str) -> None:
 def test_a_malformed_quantity_says_nothing(found: object) -> None:
     """Nothing raises."""
     assert read_quantity(found, FACTOR).problem is Reason.INCONCLUSIVE
+
+
+TITRE = LabTest("t", "T", "number", unit="titre", units={"titre": Decimal(1)}, titre=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1:50", exactly(Decimal(50))),
+        ("1 : 50", exactly(Decimal(50))),
+        ("<1:25", Interval(Decimal(0), Decimal(25), high_open=True)),
+        ("≤ 1:50", Interval(Decimal(0), Decimal(50))),
+        (">1:400", Interval(Decimal(400), None, low_open=True)),
+    ],
+)
+def test_a_titre_is_the_number_behind_the_colon(text: str, expected: Interval) -> None:
+    """For a test that is told so."""
+    assert read_titre(text, TITRE) == Reading(expected)
+
+
+@pytest.mark.parametrize("text", ["2:50", "1:50:30", "1:50 or 1:100", "50", "1:", "positive, 1:50"])
+def test_what_is_no_plain_titre_is_none(text: str) -> None:
+    """Nothing is guessed."""
+    assert read_titre(text, TITRE) is None
+
+
+def test_a_titre_of_another_test_is_no_number() -> None:
+    """Only the laboratory knows its cut-off."""
+    assert read_titre("1:50", LABS.test("aav5_antibody")) is None

@@ -305,3 +305,94 @@ def test_an_unconfirmed_diagnosis_says_what_would_settle_it() -> None:
     """Not the criterion's own name."""
     said = says({"diagnosis": {"of": ["cond.x"]}}, facts(diagnoses=(diagnosis("cond.x", Certainty.UNCONFIRMED),)))
     assert said.needed == ("Whether the unconfirmed diagnosis is confirmed or ruled out",)
+
+
+@pytest.mark.parametrize(
+    ("limits", "birth", "expected"),
+    [
+        ({"below": "2"}, on("2024-11-25"), MET),
+        ({"below": "2"}, on("2024-11-24"), NOT_MET),
+        ({"below": "2"}, Span(date(2024, 11, 1), date(2024, 11, 30)), Reason.INCONCLUSIVE),
+        ({"below": "2"}, None, Reason.NOT_RECORDED),
+        ({"below": "9", "unit": "months"}, on("2026-02-25"), MET),
+        ({"below": "9", "unit": "months"}, on("2026-02-24"), NOT_MET),
+        ({"at_least": "4", "below": "6"}, on("2022-11-24"), MET),
+        ({"at_least": "4", "below": "6"}, on("2022-11-25"), NOT_MET),
+        ({"at_least": "4", "below": "6"}, on("2020-11-24"), NOT_MET),
+    ],
+)
+def test_an_age_below_ends_on_the_birthday(limits: Any, birth: Span | None, expected: Truth | Reason) -> None:
+    """Under two is over on the second birthday."""
+    assert heard({"age": limits}, facts(person=person(birth))) is expected
+
+
+RECENT = {"treatment": {"of": ["med.x"], "how": ["given", "stated", "ordered"], "within_months": "12"}}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (treatment(day="2025-11-24", active=False), MET),
+        (treatment(day="2025-11-23", active=False), Reason.STALE),
+        (treatment(day="2020-01-01", active=False, ended=on("2025-11-24")), MET),
+        (treatment(day="2020-01-01", active=False, ended=on("2025-11-23")), Reason.STALE),
+        (treatment(How.STATED, "2020-01-01", active=True), MET),
+        (treatment(How.ORDERED, "2020-01-01", active=True), Reason.STALE),
+    ],
+)
+def test_a_treatment_within_months_reaches_into_them(given: Treatment, expected: Truth | Reason) -> None:
+    """By its beginning, its end, or because it is under way; an order is under way by its word alone."""
+    assert heard(RECENT, facts(treatments=(given,))) is expected
+
+
+def test_a_treatment_whose_date_does_not_tell_is_inconclusive() -> None:
+    """Without a date, or in a month that the window begins in."""
+    undated = Treatment(frozenset({"med.x"}), How.GIVEN, False, None, "r", "x")
+    month = Treatment(frozenset({"med.x"}), How.GIVEN, False, Span(date(2025, 11, 1), date(2025, 11, 30)), "r", "x")
+    for given in (undated, month):
+        assert heard(RECENT, facts(treatments=(given,))) is Reason.INCONCLUSIVE
+
+
+def test_a_treatment_out_of_the_window_is_unread_while_others_are() -> None:
+    """A newer one may be among those that were not read."""
+    old = treatment(day="2020-01-01", active=False)
+    assert heard(RECENT, facts(treatments=(old,), unread=frozenset({"treatments"}))) is Reason.NOT_RETRIEVED
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"a": True, "b": True}, MET),
+        ({"a": True, "b": True, "c": False}, MET),
+        ({"a": True, "b": False}, Reason.NOT_RECORDED),
+        ({"a": True, "b": False, "c": False}, NOT_MET),
+        ({"a": False, "b": False}, NOT_MET),
+        ({}, Reason.NOT_RECORDED),
+    ],
+)
+def test_a_count_holds_when_so_many_parts_do(given: dict[str, bool], expected: Truth | Reason) -> None:
+    """It fails only when the open ones would not be enough."""
+    parts = [{"answer": {"question": f"q.{name}", "is": "yes"}} for name in "abc"]
+    assert heard({"count": {"at_least": "2", "of": parts}}, facts(answers=answers(**given))) is expected
+
+
+@pytest.mark.parametrize(
+    ("written", "amount", "unit", "expected"),
+    [
+        ({"fixed": {"mg": "40"}}, "40", "mg", MET),
+        ({"fixed": {"mg": "40"}}, "80", "mg", NOT_MET),
+        ({"fixed": {"mg": "40"}}, "1", "vial", Reason.NOT_RECORDED),
+        ({"fixed": {"mL": "25"}, "vial_ml": "10"}, "3", "vial", MET),
+        ({"fixed": {"mL": "25"}, "vial_ml": "10"}, "2", "vial", NOT_MET),
+    ],
+)
+def test_a_fixed_dose_asks_for_no_weight(written: Any, amount: str, unit: str, expected: Truth | Reason) -> None:
+    """The same for everybody."""
+    order = type(NO_ORDER)("o", frozenset(), "a drug", 0, (Dose(exactly(Decimal(amount)), unit, False, amount),))
+    assert heard({"dose": written}, facts(order=order)) is expected
+
+
+def test_a_fixed_dose_ordered_per_kilogram_is_open() -> None:
+    """How much that is in all is not said."""
+    order = type(NO_ORDER)("o", frozenset(), "a drug", 0, (Dose(exactly(Decimal(40)), "mg", True, "40"),))
+    assert heard({"dose": {"fixed": {"mg": "40"}}}, facts(order=order)) is Reason.NOT_RECORDED

@@ -235,3 +235,11 @@ def test_a_contradiction_shows_both_sides() -> None:
     found = finding({"met": asked}, facts(answers=answers(a=True), notes=(note("n"),)))
     assert found.reason is Reason.REVIEW
     assert [evidence.reference for evidence in found.evidence] == ["QuestionnaireResponse/r#q.a", "DocumentReference/d"]
+
+
+def test_what_tells_whether_a_criterion_applies_is_needed_first() -> None:
+    """A renewal is not asked for before it is known to be one."""
+    applies = {"answer": {"question": "q.b", "is": "yes"}, "needed": "Whether this is a renewal"}
+    criterion = {"applies_when": applies, "met": {**YES, "needed": "The improvement"}}
+    assert finding(criterion, facts()).needed == ("Whether this is a renewal", "The improvement")
+    assert finding(criterion, facts(answers=answers(b=True))).needed == ("The improvement",)

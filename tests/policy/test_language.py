@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from cds_service.policy.criteria import AllOf, AnyOf, IfThen, Not, ToldBy, ValueOf
+from cds_service.policy.composed import AllOf, AnyOf, CountOf, IfThen, Not, ToldBy
+from cds_service.policy.criteria import ValueOf
 from cds_service.policy.documents import PolicyFileError, decode
 from cds_service.policy.language import Expression, Needing, statements_in
 from cds_service.policy.truth import Truth
@@ -23,6 +24,7 @@ ANSWER = {"answer": {"question": "q.a", "is": "yes"}}
         ({"all": [VALUE, ANSWER]}, AllOf),
         ({"any": [VALUE, ANSWER]}, AnyOf),
         ({"told_by": [VALUE, ANSWER]}, ToldBy),
+        ({"count": {"at_least": "1", "of": [VALUE, ANSWER]}}, CountOf),
         ({"not": VALUE}, Not),
         ({"if": ANSWER, "then": VALUE}, IfThen),
         (VALUE, ValueOf),

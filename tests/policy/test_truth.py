@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from cds_service.policy.criteria import AllOf, AnyOf, Not, Statement
+from cds_service.policy.composed import AllOf, AnyOf, Not
+from cds_service.policy.criteria import Statement
 from cds_service.policy.facts import Facts
 from cds_service.policy.reasons import Reason
 from cds_service.policy.said import Said
