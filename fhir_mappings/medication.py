@@ -245,16 +245,17 @@ def _read_treatment(resource: Json, kind: _Kind, record: Record, codes: CodeInde
         return None
     name = label(child(resource, "code")) if is_procedure else product_label(resource, record)
     span, written = _date(resource, kind.dates)
+    ended, until = _ended(resource, kind.dates)
     return Treatment(
         sets,
         kind.how,
         said.active,
         span,
         own_reference(resource) or word(resource, "resourceType"),
-        f"{name} {kind.verb} on {written}" if written else f"{name} {kind.verb}, no date",
+        f"{name} {kind.verb} on {written}{until}" if written else f"{name} {kind.verb}, no date",
         is_regular(resource) if kind.how in (How.ORDERED, How.STATED) else None,
         said.doubtful or _is_doubtful(resource, name),
-        _ended(resource, kind.dates),
+        ended,
     )
 
 
@@ -275,9 +276,11 @@ def _date(resource: Json, members: tuple[str, ...]) -> tuple[Span | None, str]:
     return None, ""
 
 
-def _ended(resource: Json, members: tuple[str, ...]) -> Span | None:
-    periods = [found for member in members if isinstance(found := resource.get(member), dict)]
-    return period_end(periods[0]) if periods else None
+def _ended(resource: Json, members: tuple[str, ...]) -> tuple[Span | None, str]:
+    """The last day of the record's period, and the words for it; none where it has no period that began and ended."""
+    period = next((found for member in members if isinstance(found := resource.get(member), dict)), {})
+    ended = period_end(period) if period.get("start") else None
+    return ended, f" until {date_text(period.get('end'))}" if ended is not None else ""
 
 
 # Where a record says in words that it belongs to a trial.

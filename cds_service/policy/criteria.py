@@ -1,8 +1,8 @@
 """The kinds of statement that a policy file may make of a record: a small closed set, one frozen class each.
 
 composed.py puts them together, and doses.py has the one on the ordered dose. Each `say(facts, earlier)` answers with a
-`Said` that follows from nothing but the facts and the findings of the criteria before this one. Those stand in `earlier`, by
-paragraph number; beside them, by numbers of its own, what `Again` has heard in this determination.
+`Said` that follows from nothing but the facts and the findings of the criteria before this one. Those stand in
+`earlier`, by paragraph number; beside them, by numbers of its own, what `Again` has heard in this determination.
 """
 
 from collections.abc import MutableMapping

@@ -237,3 +237,12 @@ def test_a_procedure_that_only_talks_of_a_drug_gives_none(name: str, counts: boo
     """A visit after it tells that it was given."""
     done = of_patient("Procedure", "x1", status="completed", code={"text": name})
     assert (len(treatments(done)) == 1) is counts
+
+
+def test_a_period_that_ended_says_so() -> None:
+    """A window can be reached by its end."""
+    statement = given("MedicationStatement", effectivePeriod={"start": "2024-05-01", "end": "2026-04"})
+    (found,) = treatments(statement)
+    assert found.ended is not None
+    assert (found.ended.first.isoformat(), found.ended.last.isoformat()) == ("2026-04-01", "2026-04-30")
+    assert found.display.endswith("stated on 2024-05-01 until 2026-04")
