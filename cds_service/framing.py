@@ -7,6 +7,7 @@ import re
 
 _MOST_HEAD = 1024 * 1024  # the parser's own limit is a little lower
 _MOST_LINE = 4096  # the size line of a chunk
+_MOST_CHUNKS = 65_536  # each is looked at, so that a body of single bytes costs more than the call that it is for
 _FRAMING = re.compile(rb"\r\n(content-length|transfer-encoding|expect)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE)
 _SIZE = re.compile(rb"[0-9a-fA-F]{1,16}")
 
@@ -23,6 +24,7 @@ class Incoming:
         self._head = 0  # where the body begins; 0: not known yet
         self._end: int | None = None  # where it ends; None: in chunks
         self._place = 0  # what is before this was looked at
+        self._chunks = 0
 
     def add(self, data: bytes | bytearray | memoryview) -> None:
         """Takes what came in, and looks."""
@@ -76,6 +78,9 @@ class Incoming:
             if after > len(self.data):
                 return None
             self._place = after
+            self._chunks += 1
+            if self._chunks > _MOST_CHUNKS:
+                return self._cut()
         return None
 
     def _cut(self) -> None:

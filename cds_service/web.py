@@ -26,7 +26,7 @@ def body_of(limit: int) -> bytes:
     try:
         body = request.get_data(cache=False)
     except (ParseException, NoMoreData):  # the chunks are only taken apart as they are read
-        raise Refusal(400, "structure", "the body's chunks are not well-formed (RFC 9112, 7.1)") from None
+        raise Refusal(400, "structure", "the body's chunks are not well-formed (RFC 9112, 7.1), or too many") from None
     if len(body) > limit:
         raise RequestEntityTooLarge
     return body
