@@ -16,13 +16,18 @@ class Outgoing(socket.socket):
         sent = 0
         if not self.left:
             with suppress(BlockingIOError, InterruptedError):
-                sent = self.send(data, flags | socket.MSG_DONTWAIT)
+                sent = super().send(data, flags | socket.MSG_DONTWAIT)
         self.left += memoryview(data)[sent:]
+
+    def send(self, data: bytes | bytearray | memoryview, flags: int = 0) -> int:  # type: ignore[override]
+        """The same; all of it counts as sent."""
+        self.sendall(data, flags)
+        return len(data)
 
     def send_left(self) -> int:
         """How many bytes of the rest the client took now. Raises OSError when it has gone."""
         sent = 0
         with suppress(BlockingIOError, InterruptedError):
-            sent = self.send(self.left, socket.MSG_DONTWAIT)
+            sent = super().send(self.left, socket.MSG_DONTWAIT)
         del self.left[:sent]
         return sent

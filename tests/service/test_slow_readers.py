@@ -1,6 +1,7 @@
 """Clients that take nothing of their answers, or send more than is held: nobody else notices, and no worker ends."""
 
 import socket
+import struct
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ import pytest
 from served import Served, served
 
 from cds_service.framing import Incoming
+from cds_service.outgoing import Outgoing
 
 ASKED = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -83,6 +85,19 @@ def test_requests_that_make_room_for_others_end_no_worker(service: Served) -> No
     assert b"200 OK" in service.send(LIVE)
     assert workers.read_text() == before
     assert "KeyError" not in service.written()
+
+
+def test_neither_way_of_writing_waits() -> None:
+    """With every buffer full, what is written is kept."""
+    ours, theirs = socket.socketpair()
+    with Outgoing(ours) as line, theirs:
+        line.sendall(b"x" * 4_000_000)
+        kept = len(line.left)
+        line.left.clear()  # full to the last byte
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 1, 0))  # whoever waits after all
+        assert line.send(b"word") == 4
+        line.sendall(b"more")
+        assert (bytes(line.left), kept > 0) == (b"wordmore", True)
 
 
 def test_a_body_of_very_many_chunks_is_not_waited_for() -> None:
