@@ -39,6 +39,7 @@ class Limits(Struct, frozen=True):
     idle_s: float = 2.0  # between two looks at a database that nothing is written to
     probe_s: float = 0.25  # between two looks at a database that is away, growing to
     probe_most_s: float = 1.0
+    steady_s: float = 3600.0  # the clock must have run evenly before retention takes out what cannot be brought back
 
 
 def parse_url(text: str) -> URL:

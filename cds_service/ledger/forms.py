@@ -137,8 +137,9 @@ def _write(connection: Connection, row: dict[str, Any], is_sqlite: bool, given_u
         connection.execute(insert(kept_form), row)
         size = func.length(kept_form.c.form).label("size")
         mine = select(kept_form.c.id, size).where(kept_form.c.patient_key == row["patient_key"])
+        is_this = kept_form.c.id == row["id"]  # first, though a clock that was set back may make others newer
         left, gone = MOST_BYTES, []
-        for place, found in enumerate(connection.execute(mine.order_by(kept_form.c.id.desc()))):
+        for place, found in enumerate(connection.execute(mine.order_by(is_this.desc(), kept_form.c.id.desc()))):
             left -= found.size
             if place >= MOST or left < 0:
                 gone.append(found.id)

@@ -24,6 +24,7 @@ from cds_service.smart.frames import is_framed
 
 LIFETIME_S = 15 * 60  # without a sign of the person
 LAUNCH_S = 10 * 60  # for signing in
+_SKEW_S = 60  # by which the clocks of instances may differ
 _PART = 3800  # characters of one cookie; browsers keep 4096 bytes with its name
 _PARTS = 2  # a request's Cookie header may be 8 KiB
 _LARGEST = 60_000  # of an opened value
@@ -63,7 +64,12 @@ class Session(Struct, frozen=True):
 
     def is_over(self, now: float) -> bool:
         """True when the person has to sign in again."""
-        return now - self.seen > LIFETIME_S or (self.until != 0 and now >= self.until)
+        return is_past(self.seen, LIFETIME_S, now) or (self.until != 0 and now >= self.until)
+
+
+def is_past(at: int, seconds: int, now: float) -> bool:
+    """True when more than these seconds have gone since; also where that cannot be told, since the clock was set."""
+    return not at - _SKEW_S <= now <= at + seconds
 
 
 class Pending(Struct, frozen=True):
