@@ -22,6 +22,7 @@ from cds_service.ledger.access import Access
 from cds_service.ledger.errors import LedgerError
 from cds_service.ledger.replay import Verdict
 from cds_service.ledger.sealing import SealedError
+from cds_service.ledger.soundness import DamagedError
 from fhir_mappings.references import plain
 
 _NOT_THERE = "nothing is kept under this name"
@@ -39,7 +40,7 @@ def _access() -> Iterator[Access]:
         yield open_ledger(read_settings(os.environ), service_log()).access(getpass.getuser())
     except (SettingsError, LedgerError, SealedError) as error:
         _end(2, str(error))
-    except (SQLAlchemyError, OSError) as error:
+    except (SQLAlchemyError, OSError, DamagedError) as error:
         _end(3, f"CDS_DATABASE_URL: the ledger cannot be reached ({type(error).__name__})")
     except (MsgspecError, ValueError) as error:  # whose words may quote what is kept
         _end(4, f"the ledger holds a row that cannot be read ({type(error).__name__})")

@@ -19,6 +19,7 @@ from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.pool import NullPool, Pool, QueuePool
 
 from cds_service.ledger.errors import LedgerSettingError
+from cds_service.ledger.soundness import Soundness
 
 SETTING = "CDS_DATABASE_URL"
 Durability = Literal["normal", "full"]
@@ -82,6 +83,7 @@ class Database:
         self._process = 0
         self._reading: Engine | None = None
         self._reading_process = 0
+        self._soundness = Soundness()
         self._was_there = False  # the file of SQLite, which is made but once
 
     @property
@@ -90,8 +92,15 @@ class Database:
         return self.url.get_backend_name() == "sqlite"
 
     def connect(self) -> Connection:
-        """A new connection. Raises a DBAPIError or OSError where the database cannot be reached."""
-        return self._own_engine().connect()
+        """A new connection. Raises a DBAPIError, OSError or DamagedError where the database cannot be used."""
+        connection = self._own_engine().connect()
+        if self.is_sqlite:
+            try:
+                self._soundness.check(connection.connection.dbapi_connection, self.url.database or "")
+            except Exception:
+                connection.close()
+                raise
+        return connection
 
     def connect_to_read(self) -> Connection:
         """A connection that is kept open between calls of this process, for reading alone; it fails as `connect`."""
@@ -148,6 +157,7 @@ class Database:
             engine = create_engine(self.url, connect_args=given, **shared)
             event.listen(engine, "do_connect", self._make_file)
             event.listen(engine, "connect", self._set_up_sqlite)
+            event.listen(engine, "handle_error", lambda context: self._soundness.heard(context.original_exception))
             event.listen(engine, "checkout", self._check_file)
             if "isolation_level" not in pooling:  # a reader needs no transaction, and waits for no writer
                 event.listen(engine, "begin", self._begin_sqlite)
@@ -192,6 +202,7 @@ class Database:
 
     def _set_up_sqlite(self, raw: Any, record: Any) -> None:
         record.info[_FILE], self._was_there = self._file(), True
+        self._soundness.saw(record.info[_FILE])
         raw.isolation_level = None  # transactions begin where `_begin_sqlite` says
         if raw.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
             raw.execute("PRAGMA journal_mode = WAL")

@@ -24,6 +24,7 @@ from cds_service.ledger.fingerprint import new_decision_id
 from cds_service.ledger.lookup import LedgerAwayError, Reader
 from cds_service.ledger.schema import kept_form
 from cds_service.ledger.sealing import Seal, SealedError
+from cds_service.ledger.soundness import DamagedError
 from cds_service.ledger.store import LedgerStore
 from fhir_mappings.references import Json
 from hooks.book import KeptForms
@@ -109,7 +110,7 @@ class Forms:
         Thread(target=run, name="ledger-form", daemon=True).start()
         try:
             done.result(_KEEPING_S)
-        except (TookTooLongError, SQLAlchemyError, OSError):
+        except (TookTooLongError, SQLAlchemyError, OSError, DamagedError):
             given_up.set()
             for connection in opened:
                 interrupt(connection)
