@@ -244,9 +244,26 @@ class PatientWorker(ThreadWorker):
         self._busy += 1
         super().enqueue_req(conn)
 
+    def on_client_socket_readable(self, conn: TConn, client: Any) -> None:
+        """Takes the next request of a connection that was kept."""
+        if conn in self.keepalived_conns:  # else it made room for another, after the poller had told of it
+            super().on_client_socket_readable(conn, client)
+
     def _make_room(self) -> None:
-        while self._coming and (self._held > _MOST_HELD or self.nr_conns >= self.worker_connections):
+        while self._coming and self._held > _MOST_HELD:
             self._drop(next(iter(self._coming)))
+        while self.nr_conns >= self.worker_connections:
+            most = max((self.keepalived_conns, self._coming, self._going, self._parting), key=len)
+            if not most:
+                return  # every connection is being answered
+            conn = next(iter(most))
+            if conn in self._coming:
+                self._drop(conn)
+                continue
+            if conn in self.keepalived_conns:
+                self.keepalived_conns.remove(conn)
+                self.poller.unregister(conn.sock)
+            self._close(conn)
 
     def _drop(self, conn: TConn) -> None:
         coming = self._coming[conn]

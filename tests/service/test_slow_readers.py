@@ -1,5 +1,6 @@
 """Clients that take nothing of their answers, or send more than is held: nobody else notices, and no worker ends."""
 
+import resource
 import socket
 import struct
 import time
@@ -85,6 +86,20 @@ def test_requests_that_make_room_for_others_end_no_worker(service: Served) -> No
     assert b"200 OK" in service.send(LIVE)
     assert workers.read_text() == before
     assert "KeyError" not in service.written()
+
+
+def test_connections_that_are_kept_and_idle_make_room_for_others(service: Served) -> None:
+    """More of them than one process has connections; nobody waits until they run out."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4096)), hard))
+    kept = LIVE.replace(b"Connection: close\r\n", b"")
+    with ExitStack() as clients:
+        for _ in range(1500):
+            send_much(clients.enter_context(connected(service)), kept)
+        for _ in range(5):
+            assert b"200 OK" in service.send(LIVE, 3.0)
+    assert b"200 OK" in service.send(LIVE, 3.0)
+    assert '"level":"error"' not in service.written()
 
 
 def test_neither_way_of_writing_waits() -> None:
