@@ -1,9 +1,12 @@
-"""Whether the whole of an HTTP/1.1 request is there yet (RFC 9112 §6, §7.1).
+"""Whether the whole of an HTTP/1.1 request is there yet (RFC 9112 §6, §7.1), and one that is, as the parser reads it.
 
 It refuses nothing: what cannot be right counts as whole, and the server's own parser says what is wrong with it.
 """
 
 import re
+from typing import Any
+
+from gunicorn.http.unreader import Unreader
 
 _MOST_HEAD = 1024 * 1024  # the parser's own limit is a little lower
 _MOST_LINE = 4096  # the size line of a chunk
@@ -85,3 +88,38 @@ class Incoming:
 
     def _cut(self) -> None:
         self.is_whole = self.is_cut = True
+
+
+class Received(Unreader):
+    """A request that is there. The parser reads from it, and never from the socket."""
+
+    def __init__(self, data: bytes, is_cut: bool) -> None:
+        super().__init__()
+        self._data, self._at, self.is_cut = data, 0, is_cut
+
+    @property
+    def has_more(self) -> bool:
+        """True when a next request has begun."""
+        return self._at < len(self._data)
+
+    def chunk(self, size_hint: int | None = None) -> bytes:
+        """The next piece; nothing at the end."""
+        return self.read(size_hint)
+
+    def read(self, size: int | None = None, read_ahead: int | None = None) -> bytes:
+        """The next `size` bytes, or as many as a socket would give; fewer at the end."""
+        start = self._at
+        self._at = min(len(self._data), start + (65_536 if size is None or size < 0 else size))
+        return self._data[start : self._at]
+
+    def unread(self, data: Any) -> None:
+        """Takes back what was read."""
+        back = self._at - len(data)
+        if back >= 0 and self._data[back : self._at] == data:
+            self._at = back
+        else:
+            self._data, self._at = bytes(data) + self._data[self._at :], 0
+
+    def take_buffered(self) -> bytes:
+        """What is left: the beginning of a next request."""
+        return self.read(len(self._data))

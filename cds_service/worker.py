@@ -16,11 +16,10 @@ from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any, cast
 
 from gunicorn.http import errors
-from gunicorn.http.unreader import Unreader
 from gunicorn.workers.gthread import TConn, ThreadWorker
 from msgspec import Struct
 
-from cds_service.framing import Incoming
+from cds_service.framing import Incoming, Received
 from cds_service.outgoing import Outgoing
 
 ARRIVAL_S = 60.0  # in which all of a request must have come
@@ -44,41 +43,6 @@ _STATUS = (
     (Exception, 500, b"Internal Server Error"),
 )
 _LATE = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-
-
-class Received(Unreader):
-    """A request that is there. The parser reads from it, and never from the socket."""
-
-    def __init__(self, data: bytes, is_cut: bool) -> None:
-        super().__init__()
-        self._data, self._at, self.is_cut = data, 0, is_cut
-
-    @property
-    def has_more(self) -> bool:
-        """True when a next request has begun."""
-        return self._at < len(self._data)
-
-    def chunk(self, size_hint: int | None = None) -> bytes:
-        """The next piece; nothing at the end."""
-        return self.read(size_hint)
-
-    def read(self, size: int | None = None, read_ahead: int | None = None) -> bytes:
-        """The next `size` bytes, or as many as a socket would give; fewer at the end."""
-        start = self._at
-        self._at = min(len(self._data), start + (65_536 if size is None or size < 0 else size))
-        return self._data[start : self._at]
-
-    def unread(self, data: Any) -> None:
-        """Takes back what was read."""
-        back = self._at - len(data)
-        if back >= 0 and self._data[back : self._at] == data:
-            self._at = back
-        else:
-            self._data, self._at = bytes(data) + self._data[self._at :], 0
-
-    def take_buffered(self) -> bytes:
-        """What is left: the beginning of a next request."""
-        return self.read(len(self._data))
 
 
 class _Coming(Struct):
