@@ -4,6 +4,7 @@ A safe loader would turn the NDC `00123` into a number and `no` into false. Dupl
 are refused with the file, the place, what was found and what is allowed.
 """
 
+import sys
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,7 +28,7 @@ class _TextLoader(yaml.CBaseLoader if hasattr(yaml, "CBaseLoader") else yaml.Bas
     def construct_document(self, node: yaml.Node) -> Any:
         """The node as dicts, lists and strings. Raises PolicyFileError."""
         if isinstance(node, yaml.ScalarNode):
-            return node.value
+            return sys.intern(node.value)  # many words are written again and again, in other policies too
         if node not in self.constructed_objects:  # an alias stands for what is built already
             built = self._mapping(node) if isinstance(node, yaml.MappingNode) else self._sequence(node)
             self.constructed_objects[node] = built
