@@ -110,11 +110,8 @@ class Forms:
             questionnaire(begun.policy, self.labs, self.public_url, self._largest_body, until, own, version)
             for version in _VERSIONS
         )
-        libraries = [own.resource] if own is not None else []
-        packed = {
-            version: tuple(_entry(resource) for resource in (one, *libraries))
-            for version, one in zip(_VERSIONS, (form, older), strict=True)
-        }
+        libraries = [_entry(own.resource)] if own is not None else []
+        packed = {version: (_entry(one), *libraries) for version, one in zip(_VERSIONS, (form, older), strict=True)}
         largest = largest_report_mb(begun.policy.source, self._largest_body)
         return Form(begun.policy, begun.url, form, older, own, largest, packed)
 
