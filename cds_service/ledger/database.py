@@ -7,6 +7,7 @@ import os
 import socket
 import sqlite3
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +20,7 @@ from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.pool import NullPool, Pool, QueuePool
 
 from cds_service.ledger.errors import LedgerSettingError
+from cds_service.ledger.query import Query, Rows, UnreadError
 
 SETTING = "CDS_DATABASE_URL"
 Durability = Literal["normal", "full"]
@@ -92,8 +94,8 @@ class Database:
         """A new connection. Raises a DBAPIError or OSError where the database cannot be reached."""
         return self._own_engine().connect()
 
-    def connect_to_read(self) -> Connection:
-        """A connection that is kept open between calls of this process, for reading alone; it fails as `connect`."""
+    def read(self, query: Query, given: Mapping[str, Any]) -> Rows:
+        """What the query finds, over a connection that is kept open for reading alone; it fails as `connect` does."""
         if self._reading is None or self._reading_process != os.getpid():
             self._reading = self._make_engine(
                 QueuePool,
@@ -104,7 +106,14 @@ class Database:
                 isolation_level="AUTOCOMMIT",
             )
             self._reading_process = os.getpid()
-        return self._reading.connect()
+        dialect, connection = self._reading.dialect, self._reading.raw_connection()
+        try:
+            return query.run(connection.dbapi_connection, dialect, given)
+        except dialect.loaded_dbapi.Error as error:
+            connection.invalidate()
+            raise UnreadError(type(error).__name__) from None
+        finally:
+            connection.close()
 
     def close_readers(self) -> None:
         """Closes what was kept open for reading and is at rest."""
