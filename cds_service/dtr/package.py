@@ -10,7 +10,6 @@ from msgspec.structs import replace
 
 from cds_service.dtr.forms import Form, Forms
 from cds_service.dtr.names import DTR, DtrVersion
-from cds_service.dtr.prefill import known_answers
 from cds_service.dtr.refusal import RefusedError
 from cds_service.dtr.request import PackageRequest
 from cds_service.dtr.response import draft_response
@@ -224,7 +223,7 @@ def _bundle(
     form = wanted.form
     reasons = tuple(reason for order in wanted.orders for reason in _reasons(order, record, packaging.codes))
     facts = known.facts if known is not None and known.drug == form.policy.source.drug else None
-    answers = known_answers(form.policy, packaging.forms.labs, packaging.forms.public_url, facts, reasons)
+    answers = form.filling.answers(facts, reasons)
     references = tuple(name for order in wanted.orders if (name := own_reference(order)) is not None)
     if not references and facts is not None:
         references = (facts.order.reference,)
