@@ -17,7 +17,7 @@ from cds_service.policy.facts import Diagnosis, Facts
 from cds_service.policy.reasons import Outcome
 from fhir_mappings.codes import CodeIndex
 from fhir_mappings.condition import read_reasons
-from fhir_mappings.order import read_order, unread_product
+from fhir_mappings.order import ordered_products, unread_product
 from fhir_mappings.prefetch import read_prefetch
 from fhir_mappings.record import Record
 from fhir_mappings.references import Json, children, own_reference, word
@@ -176,7 +176,7 @@ def _unread(order: Json) -> Issue:
 def _form_for(order: Json, packaging: Packaging, record: Record, today: date) -> Form | None:
     """By the drug, else by what the order's own coverage-information names."""
     forms = packaging.forms
-    policies = forms.library.governing(read_order(order, record, packaging.codes).products, today)
+    policies = forms.library.governing(ordered_products(order, record, packaging.codes), today)
     form = forms.of(policies[0]) if len(policies) == 1 else None
     if form is not None:
         return form
