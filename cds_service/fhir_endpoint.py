@@ -146,7 +146,8 @@ def fhir_endpoint(
         own_form = _form(form_id).canonical if form_id else ""
         spoken = _version(caller)
         asked = parse_request(_body(), spoken, own_form)
-        return _fhir(package(asked, packaging, lambda context: lookup(context, caller), datetime.now(UTC), spoken))
+        found = package(asked, packaging, lambda context: lookup(context, caller), datetime.now(UTC), spoken)
+        return Response(found, content_type=FHIR_JSON)
 
     def _expanded(given: dict[str, str]) -> Response:
         url = given.get("url", "")

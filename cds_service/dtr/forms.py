@@ -6,7 +6,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
-from msgspec import Raw, Struct
+from msgspec import Struct
 from msgspec.json import Encoder
 
 from cds_service.dtr.conditions import Conditions, conditions_of
@@ -25,7 +25,7 @@ Json = dict[str, Any]
 
 
 _VERSIONS: tuple[DtrVersion, DtrVersion] = ("2.2", "2.0.1")
-_ENCODER = Encoder(decimal_format="number")
+write = Encoder(decimal_format="number").encode
 
 
 class Form(Struct, frozen=True, dict=True):
@@ -38,7 +38,7 @@ class Form(Struct, frozen=True, dict=True):
     filled_in_by: Prefill | None  # what DTR clients fill it in by
     filling: Filling  # what it is filled in by here
     largest_report_mb: Decimal
-    packed: Mapping[DtrVersion, tuple[Json, ...]]  # entries that are the same in every package, written once
+    packed: Mapping[DtrVersion, tuple[bytes, bytes]]  # a package's entries before and after the draft, written once
 
     @property
     def version(self) -> str:
@@ -78,8 +78,8 @@ class Form(Struct, frozen=True, dict=True):
         return f"{self.url}|{self.version}"
 
 
-def _entry(resource: Json) -> Json:
-    return {"fullUrl": resource["url"], "resource": Raw(_ENCODER.encode(resource))}
+def _entry(resource: Json) -> bytes:
+    return write({"fullUrl": resource["url"], "resource": resource})
 
 
 class Forms:
@@ -108,10 +108,9 @@ class Forms:
                 questionnaire(policy, self.labs, self.public_url, self._largest_body, until, own, version)
                 for version in _VERSIONS
             )
-            libraries = [own.resource] if own is not None else []
+            libraries = b"," + _entry(own.resource) if own is not None else b""
             packed = {
-                version: tuple(_entry(resource) for resource in (one, *libraries))
-                for version, one in zip(_VERSIONS, (form, older), strict=True)
+                version: (_entry(one) + b",", libraries) for version, one in zip(_VERSIONS, (form, older), strict=True)
             }
             filling = Filling(policy, self.labs, self.public_url)
             largest = largest_report_mb(policy.source, self._largest_body)

@@ -14,7 +14,7 @@ from msgspec import Struct
 from cds_service.dtr.names import UCUM, coding
 from cds_service.policy.compiled import CompiledPolicy
 from cds_service.policy.dates import Span, months_before
-from cds_service.policy.facts import Certainty, Diagnosis, Facts, Interval, Names, Result, Stage
+from cds_service.policy.facts import NO_NAMES, Certainty, Diagnosis, Facts, Interval, Names, Result, Stage
 from cds_service.policy.policy import Question
 from cds_service.policy.truth import Truth
 from fhir_mappings.labs import LabTable
@@ -84,15 +84,16 @@ class Filling:
     def __init__(self, policy: CompiledPolicy, labs: LabTable, public_url: str) -> None:
         made = (_item(question, policy, labs, public_url) for question in policy.source.questions)
         self._items = tuple(item for item in made if item.shown or item.is_stated or item.tests or item.number)
+        self._telling = NO_NAMES.union(*(sets for item in self._items for _, sets in item.shown))
 
     def answers(self, facts: Facts | None, reasons: Iterable[Diagnosis] = ()) -> Answers:
         """What can be filled in: from the facts of a determination, else from the reasons on the order alone."""
         filled: Answers = {}
-        seen = list(_seen(facts, reasons))
+        seen = [sets for sets in _seen(facts, reasons) if not sets.isdisjoint(self._telling)]
         for item in self._items:
             link_id = item.question.id
             if item.shown:
-                proposals = [value for value, sets in item.shown if any(sets <= found for found in seen)]
+                proposals = [value for value, sets in item.shown if _is_among(sets, seen)]
                 if len(proposals) == 1:  # where the record shows several, none
                     filled[link_id] = proposals[0]
             if facts is None:
@@ -144,6 +145,13 @@ def _seen(facts: Facts | None, reasons: Iterable[Diagnosis]) -> Iterator[Names]:
     if facts is not None:
         yield from (found.sets | found.sites for found in facts.clinicians)
         yield from (found.sets for found in facts.notes)
+
+
+def _is_among(sets: Names, seen: list[Names]) -> bool:
+    for found in seen:  # noqa: SIM110 - a generator for each answer takes longer than all the rest
+        if sets <= found:
+            return True
+    return False
 
 
 def _stated(item: _Item, value: object) -> Json | None:
