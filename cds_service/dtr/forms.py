@@ -92,6 +92,7 @@ class Forms:
             if policy.source.questions:
                 by_url.setdefault(form_url(policy.source, public_url), []).append(policy)
         self._by_url = {url: tuple(self._built(url, versions)) for url, versions in by_url.items()}
+        self._of = {form.policy: form for form in self.every()}
         self._value_sets = [
             value_set(form.policy.source, question, public_url)
             for form in self.every()
@@ -165,6 +166,4 @@ class Forms:
 
     def of(self, policy: CompiledPolicy) -> Form | None:
         """The form of that policy version."""
-        return self.find(
-            f"{form_url(policy.source, self.public_url)}|{policy.source.version.isoformat()}", policy.source.version
-        )
+        return self._of.get(policy)
