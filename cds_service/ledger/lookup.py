@@ -13,7 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cds_service.ledger.database import Database
 from cds_service.ledger.kept_facts import KeptFactsError, decode_facts
-from cds_service.ledger.query import Query, Rows, UnreadError
+from cds_service.ledger.query import Query, Rows
+from cds_service.ledger.readers import UnreadError
 from cds_service.ledger.schema import decision
 from cds_service.ledger.sealing import Seal, SealedError
 from cds_service.policy.facts import Facts

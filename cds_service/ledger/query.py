@@ -10,10 +10,6 @@ from sqlalchemy.engine import Dialect
 Rows = list[tuple[Any, ...]]  # values as the driver has them: SQLite has dates as text
 
 
-class UnreadError(Exception):
-    """The database could not be asked. Of the driver's own message nothing is repeated: it may hold what was asked."""
-
-
 class _Written(Struct, frozen=True):
     text: str
     names: tuple[str, ...] | None  # the order of the parameters, where they go by place
