@@ -51,7 +51,7 @@ def fhir_endpoint(
     def acceptable() -> None:
         if "Accept" in request.headers and not request.accept_mimetypes.best_match(_ACCEPTED):
             raise Refusal(406, "not-supported", "Accept: expected application/fhir+json")
-        if request.args.get("_format", "json").replace(" ", "+") not in _FORMATS:
+        if request.query_string and request.args.get("_format", "json").replace(" ", "+") not in _FORMATS:
             raise Refusal(406, "not-supported", "parameter `_format`: expected json")
 
     @routes.errorhandler(RefusedError)
