@@ -32,6 +32,7 @@ class Library:
             for product in policy.source.applies_to:
                 by_product.setdefault(product, []).append(policy)
         self._by_product = by_product
+        self._by_version = {(p.source.policy.casefold(), p.source.drug, p.source.version): p for p in policies}
 
     @property
     def products(self) -> Names:
@@ -61,10 +62,7 @@ class Library:
 
     def version(self, policy: str, drug: str, version: date) -> CompiledPolicy | None:
         """That version of the policy, or None."""
-        key = (policy.casefold(), drug, version)
-        return next(
-            (p for p in self.policies if (p.source.policy.casefold(), p.source.drug, p.source.version) == key), None
-        )
+        return self._by_version.get((policy.casefold(), drug, version))
 
 
 def load_library(folder: Path, tests: Mapping[str, str]) -> Library:
