@@ -12,26 +12,26 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
-from msgspec import MsgspecError
-from sqlalchemy.exc import SQLAlchemyError
 
-from cds_service.ledger.access import Access
-from cds_service.ledger.errors import LedgerError
-from cds_service.ledger.replay import Verdict
-from cds_service.ledger.sealing import SealedError
-from cds_service.ledger.soundness import DamagedError
-from fhir_mappings.references import plain
+if TYPE_CHECKING:
+    from cds_service.ledger.access import Access
 
 _NOT_THERE = "nothing is kept under this name"
 _LONGEST_DAYS = 36_500
 
 
 @contextmanager
-def _access() -> Iterator[Access]:
+def _access() -> "Iterator[Access]":
+    from msgspec import MsgspecError
+    from sqlalchemy.exc import SQLAlchemyError
+
     from cds_service.app import open_ledger
+    from cds_service.ledger.errors import LedgerError
+    from cds_service.ledger.sealing import SealedError
+    from cds_service.ledger.soundness import DamagedError
     from cds_service.log import configure_logs, service_log
     from cds_service.settings import SettingsError, read_settings
 
@@ -118,6 +118,8 @@ def reseal() -> None:
 @click.command()
 def feedback() -> None:
     """What clinicians did with the cards: per kind of card, accepted or overridden, and why."""
+    from fhir_mappings.references import plain
+
     with _access() as access:
         rows = access.feedback_table()
     click.echo(f"{'card':<20} {'outcome':<12} {'count':>6}  reason")
@@ -136,6 +138,7 @@ def replay(decision: str | None, since: datetime | None) -> None:
     if (decision is None) == (since is None):
         raise click.UsageError("give either a decision id or --since")
     from cds_service.app import load_knowledge
+    from cds_service.ledger.replay import Verdict
 
     verdicts: Counter[Verdict] = Counter()
     with _access() as access:

@@ -78,6 +78,7 @@ def test_a_disk_that_fills_up_ends_no_worker(disk: Path, tmp_path: Path, ehr: Eh
     """Not even before the first call. What is said meanwhile is whole, and so is what is said right afterwards."""
     (tmp_path / "kept").mkdir()
     with served(tmp_path / "kept", CDS_AUTH="off", CDS_DATA_DIR=str(disk)) as service:
+        assert within(5, lambda: len(workers(service)) == 2)
         before = workers(service)
         filler = fill(disk)
         for _ in range(6):
