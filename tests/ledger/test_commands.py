@@ -55,7 +55,7 @@ def test_a_replay_that_was_the_same(kept: str, run: Run) -> None:
     assert (run("replay", kept).exit_code, run("replay", "--since", "2026-01-01").exit_code) == (0, 0)
 
 
-@pytest.mark.parametrize("keys", [OTHER, ""])
+@pytest.mark.parametrize("keys", [OTHER, ""], ids=["another", "none"])
 def test_a_replay_without_the_key(keys: str, kept: str, run: Run) -> None:
     """Of one decision or of all: it is not known whether it is the same, and the status says so."""
     for found in (
