@@ -254,6 +254,8 @@ class PatientWorker(ThreadWorker):
         self.poller.register(conn.sock, EVENT_READ, partial(self._drain, conn))
 
     def _drain(self, conn: TConn, sock: socket.socket) -> None:
+        if conn not in self._parting:
+            return  # as with what is gathered
         try:
             if sock.recv_into(self._room):
                 return
