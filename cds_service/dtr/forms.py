@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from msgspec import Raw, Struct
-from msgspec.json import Encoder
+from msgspec.json import Decoder, Encoder
 
 from cds_service.dtr.conditions import Conditions, conditions_of
 from cds_service.dtr.names import DtrVersion, form_url
@@ -25,6 +25,7 @@ Json = dict[str, Any]
 
 _VERSIONS: tuple[DtrVersion, DtrVersion] = ("2.2", "2.0.1")
 _ENCODER = Encoder(decimal_format="number")
+_DECODER = Decoder(float_hook=Decimal)
 
 
 class Form(Struct, frozen=True, dict=True):
@@ -32,8 +33,7 @@ class Form(Struct, frozen=True, dict=True):
 
     policy: CompiledPolicy
     url: str
-    questionnaire: Json  # never changed
-    older: Json = {}  # the same for clients that speak DTR 2.0.1
+    questionnaire: Json  # of DTR 2.2; never changed
     filled_in_by: Prefill | None = None
     largest_report_mb: Decimal = Decimal(0)
     packed: Mapping[DtrVersion, tuple[Json, ...]] = {}  # entries that are the same in every package, written once
@@ -68,7 +68,10 @@ class Form(Struct, frozen=True, dict=True):
 
     def spoken(self, version: DtrVersion) -> Json:
         """The Questionnaire for a client that speaks that version of DTR."""
-        return self.older if version == "2.0.1" else self.questionnaire
+        if version == "2.2":
+            return self.questionnaire
+        spoken: Json = _DECODER.decode(self.packed[version][0]["resource"])  # asked for too seldom to be kept in memory
+        return spoken
 
     @property
     def canonical(self) -> str:
@@ -113,7 +116,7 @@ class Forms:
         libraries = [_entry(own.resource)] if own is not None else []
         packed = {version: (_entry(one), *libraries) for version, one in zip(_VERSIONS, (form, older), strict=True)}
         largest = largest_report_mb(begun.policy.source, self._largest_body)
-        return Form(begun.policy, begun.url, form, older, own, largest, packed)
+        return Form(begun.policy, begun.url, form, own, largest, packed)
 
     def _code_systems(self) -> list[Json]:
         names = sorted({policy.source.policy for policy in self.library.policies})
