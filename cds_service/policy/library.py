@@ -34,6 +34,7 @@ class Library:
         self._by_product = by_product
         self.tests = frozenset(test for policy in policies for test in policy.tests)  # that some policy asks for
         self.billed = NO_NAMES.union(*(policy.billed for policy in policies))  # product sets looked for in bills
+        self._by_version = {(p.source.policy.casefold(), p.source.drug, p.source.version): p for p in policies}
 
     @property
     def products(self) -> Names:
@@ -63,10 +64,7 @@ class Library:
 
     def version(self, policy: str, drug: str, version: date) -> CompiledPolicy | None:
         """That version of the policy, or None."""
-        key = (policy.casefold(), drug, version)
-        return next(
-            (p for p in self.policies if (p.source.policy.casefold(), p.source.drug, p.source.version) == key), None
-        )
+        return self._by_version.get((policy.casefold(), drug, version))
 
 
 def load_library(folder: Path, tests: Mapping[str, str]) -> Library:
