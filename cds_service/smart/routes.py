@@ -14,6 +14,7 @@ from cds_service.auth.replay_redis import SeenTokensRedis
 from cds_service.dtr.forms import Forms
 from cds_service.policy.reasons import Status
 from cds_service.settings import Settings
+from cds_service.sieve import LEFT_OUT
 from cds_service.smart.case import Case, begun, read_case
 from cds_service.smart.desk import Desk, Keep, title_of, to_form
 from cds_service.smart.ehr import EhrClient
@@ -33,6 +34,10 @@ from hooks.service import Service
 _STATE = re.compile(r"[A-Za-z0-9_\-]{20,100}")
 _READING_S = 8.0
 _TRY_AGAIN = "Try again in a moment."
+_FILES_TOO_LARGE = (
+    "The files are too large together",
+    "None of them was taken. The form says how large each may be: choose smaller ones, or go on without.",
+)
 _TOO_LARGE = (
     "None of it was taken, and your browser does not keep what you typed since the form was last saved. "
     "Open the form again from the order; it says how large each report may be."
@@ -114,6 +119,8 @@ def smart_blueprint(desk: Desk, settings: Settings) -> Blueprint:
             return typed_again(desk, session, sent, files)
         _check_own(session, sent)
         g.sent = session, sent, files
+        if LEFT_OUT in request.headers:
+            raise ProblemError(413, *_FILES_TOO_LARGE)
         try:
             case = _case(desk, session)
             step = completed if sent.get("action") == "complete" else saved
@@ -154,7 +161,7 @@ def smart_blueprint(desk: Desk, settings: Settings) -> Blueprint:
 
     @routes.errorhandler(ProblemError)
     def problem(error: ProblemError) -> Response:
-        if error.status >= 500 and "sent" in g:
+        if (error.status >= 500 or error.status == 413) and "sent" in g:
             session, sent, files = g.sent
             return typed_again(desk, session, sent, files, error)
         return _page(error.status, error.title, error.advice)
