@@ -36,7 +36,7 @@ _READING_S = 8.0
 _TRY_AGAIN = "Try again in a moment."
 _FILES_TOO_LARGE = (
     "The files are too large together",
-    "None of them was taken. The form says how large each may be: choose smaller ones, or go on without.",
+    "None was taken. The form says how large each may be: choose smaller ones, or go on without.",
 )
 _TOO_LARGE = (
     "None of it was taken, and your browser does not keep what you typed since the form was last saved. "

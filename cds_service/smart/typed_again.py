@@ -16,7 +16,7 @@ from werkzeug.datastructures import MultiDict
 from cds_service.dtr.reports import MEGABYTE
 from cds_service.smart.attachments import too_large
 from cds_service.smart.case import Case
-from cds_service.smart.desk import Desk
+from cds_service.smart.desk import Desk, listed
 from cds_service.smart.fields import FieldError, items_of, parse_text
 from cds_service.smart.frames import is_framed
 from cds_service.smart.page import groups_view, render
@@ -59,6 +59,7 @@ def typed_again(
             "typed_again.html",
             title=f"Documentation for {form.policy.source.name}",
             policy=form.policy.source,
+            errors=listed(form.policy.questions, errors),
             groups=groups_view(form, None, None, texts, {}, errors, {}),
             sid=sid,
             goes_on=goes_on,

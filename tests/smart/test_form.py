@@ -361,6 +361,7 @@ def test_files_that_are_too_large_together_cost_nothing_that_was_typed(browser: 
     html = browser.html = response.get_data(as_text=True)
     assert "The files are too large together" in html
     assert re.search(r'id="error-q\.aav5\.report">[^/]*</strong> The file is larger than', html)
+    assert '<a href="#f-q.aav5.report">' in html
     assert other_ehr.written == []
     assert browser.send("save", {}).status_code == 303
     (written,) = other_ehr.written
