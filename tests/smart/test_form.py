@@ -219,6 +219,7 @@ TOMORROW = (date.today() + timedelta(days=2)).isoformat()  # noqa: DTZ011 - two 
         ("q.liver", "5,1", "Use a point"),
         ("q.liver", "5.1 kPa", "Leave the unit out"),
         ("q.liver", "101", "cannot be right"),
+        ("q.platelets", "212000", "Enter a number from 0 to 3000 in × 10⁹/L; 212000 cannot be right"),
         ("q.liver", "-1", "Enter a number from 0 to 100"),
         ("q.liver", "1e400", "Enter a number"),
         ("q.liver", "NaN", "Enter a number"),
