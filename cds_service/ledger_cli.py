@@ -7,17 +7,20 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
-from sqlalchemy.exc import SQLAlchemyError
 
-from cds_service.ledger.access import Access
-from cds_service.ledger.errors import LedgerError
+if TYPE_CHECKING:
+    from cds_service.ledger.access import Access
 
 
 @contextmanager
-def _access() -> Iterator[Access]:
+def _access() -> "Iterator[Access]":
+    from sqlalchemy.exc import SQLAlchemyError
+
     from cds_service.app import open_ledger
+    from cds_service.ledger.errors import LedgerError
     from cds_service.log import configure_logs, service_log
     from cds_service.settings import SettingsError, read_settings
 

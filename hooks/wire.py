@@ -43,7 +43,8 @@ def _has_duplicate_members(body: bytes, found: Any) -> bool:
     # have more, and then the slower reader decides.
     if b"\\" in body and b"\\u0022" in body:  # most bodies have no backslash at all
         return _slow_duplicates(body)
-    return encode(found).count(b'"') != body.count(b'"')
+    again = encode(found)
+    return again != body and again.count(b'"') != body.count(b'"')
 
 
 def _slow_duplicates(body: bytes) -> bool:

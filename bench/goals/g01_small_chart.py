@@ -18,7 +18,9 @@ def over_floor(stage: Stage, goal: str, size: str, aim: float, bound: float) -> 
     yield from over(goal, f"full prefetch, {size}", service, floor, aim, bound)
 
 
-def over(goal: str, what: str, service: Side, floor: Side, aim: float, bound: float) -> Iterator[Row]:
+def over(
+    goal: str, what: str, service: Side, floor: Side, aim: float | None = None, bound: float | None = None
+) -> Iterator[Row]:
     """CPU and median time of one side over the other."""
     cpu = tuple(ratios(service.cpu, floor.cpu))
     remark = f"{milliseconds(service.cpu)} over {milliseconds(floor.cpu)} ms a call"

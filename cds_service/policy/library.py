@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
 
-from cds_service.policy.compiled import CompiledPolicy, statements_of
+from cds_service.policy.compiled import CompiledPolicy
 from cds_service.policy.criteria import AnswerTo, CriterionIs
 from cds_service.policy.documents import PolicyFileError, decode, read_text
 from cds_service.policy.facts import Names
@@ -113,13 +113,14 @@ def _check_names(
     answered |= {test for question in source.questions for word in question.words.values() for test in word}
     _refuse(path, "test", answered, tests)
     earlier: set[str] = set()
-    for criterion in source.criteria:
-        if criterion.id in earlier:
-            raise PolicyFileError(f"{path}: criterion {criterion.id} is written twice")
-        for statement in statements_of(criterion):
+    for criterion in policy.criteria:
+        own_id = criterion.source.id
+        if own_id in earlier:
+            raise PolicyFileError(f"{path}: criterion {own_id} is written twice")
+        for statement in criterion.statements:
             if isinstance(statement, CriterionIs) and statement.met not in earlier:
-                raise PolicyFileError(f"{path}: criterion {criterion.id} looks at {statement.met}, which comes later")
-        earlier.add(criterion.id)
+                raise PolicyFileError(f"{path}: criterion {own_id} looks at {statement.met}, which comes later")
+        earlier.add(own_id)
 
 
 def _check_shown_when(path: Path, question: Question, source: Policy) -> None:

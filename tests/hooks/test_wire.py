@@ -1,5 +1,6 @@
 """JSON on the wire: digits are kept, and what is not plain JSON is refused."""
 
+import json
 from decimal import Decimal
 
 import pytest
@@ -50,6 +51,12 @@ _JSON = st.recursive(
 def test_a_body_without_duplicates_is_never_refused_for_them(value: object) -> None:
     """Whatever its strings contain, a body whose names are unique is read."""
     assert decode(encode(value)) == value
+
+
+@given(_JSON, st.booleans())
+def test_nor_is_one_that_is_written_otherwise_than_this_service_writes(value: object, ascii_only: bool) -> None:
+    """Spaces between the members and letters as escapes make no duplicate of anything."""
+    assert decode(json.dumps(value, ensure_ascii=ascii_only).encode()) == value
 
 
 @given(st.text(), _JSON, _JSON)
