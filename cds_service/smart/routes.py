@@ -3,6 +3,7 @@
 import hmac
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from flask import Blueprint, Response, g, redirect, request
@@ -161,14 +162,25 @@ def smart_blueprint(desk: Desk, settings: Settings) -> Blueprint:
 
     @routes.errorhandler(ProblemError)
     def problem(error: ProblemError) -> Response:
-        if (error.status >= 500 or error.status == 413) and "sent" in g:
+        if (error.status >= 500 or error.status in (413, 429)) and "sent" in g:
             session, sent, files = g.sent
             return typed_again(desk, session, sent, files, error)
         return _page(error.status, error.title, error.advice)
 
     @routes.errorhandler(Refusal)
-    def refused(_: Refusal) -> Response:
-        return problem(ProblemError(502, "Part of the chart could not be used", _TRY_AGAIN))
+    def refused(refusal: Refusal) -> Response:
+        if refusal.status != 429:
+            return problem(ProblemError(502, "Part of the chart could not be used", _TRY_AGAIN))
+        if request.endpoint == "smart.filled":
+            keep_typed()
+        return problem(ProblemError(429, "Too much was asked for at once", "Wait a minute, and try again."))
+
+    def keep_typed() -> None:
+        with suppress(HTTPException, ProblemError):
+            session, (sent, files) = desk.session((request.view_args or {})["sid"]), read_form(settings.max_body_bytes)
+            if session is not None:
+                _check_own(session, sent)
+            g.sent = session, sent, files
 
     @routes.errorhandler(SignedOutError)
     def signed_out(_: SignedOutError) -> Response:
