@@ -59,6 +59,7 @@ class PatientWorker(ThreadWorker):
     """The worker."""
 
     most_body = 16 * 1024 * 1024
+    sifted = b""  # how requests begin whose files are left out where they are larger than that
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -84,7 +85,7 @@ class PatientWorker(ThreadWorker):
         parser: Any = conn.parser
         began = parser.unreader.take_buffered()
         conn.sock.setblocking(False)
-        self._coming[conn] = coming = _Coming(Incoming(self.most_body), time.monotonic() + ARRIVAL_S)
+        self._coming[conn] = coming = _Coming(Incoming(self.most_body, self.sifted), time.monotonic() + ARRIVAL_S)
         self.poller.register(conn.sock, EVENT_READ, partial(self._gather, conn))
         self._take(conn, coming, began)
         if conn in self._coming:
@@ -192,8 +193,9 @@ class PatientWorker(ThreadWorker):
         if not data:
             return
         request = coming.request
-        self._held += len(data)
+        had = len(request.data)
         request.add(data)
+        self._held += len(request.data) - had
         if request.is_whole:
             self._hand_on(conn, coming)
         elif request.waits_for_word:
