@@ -22,8 +22,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from cds_service.ledger.database import Database, interrupt
 from cds_service.ledger.fingerprint import new_decision_id
 from cds_service.ledger.lookup import LedgerAwayError, Reader
+from cds_service.ledger.query import Query
 from cds_service.ledger.schema import kept_form
 from cds_service.ledger.sealing import Seal, SealedError
+from cds_service.ledger.soundness import DamagedError
 from cds_service.ledger.store import LedgerStore
 from fhir_mappings.references import Json
 from hooks.book import KeptForms
@@ -34,7 +36,7 @@ MOST = 5  # forms of one patient; the newest ones stay
 MOST_BYTES = 32 * 1024 * 1024  # of one patient, sealed
 _KEEPING_S = 5.0
 _LARGEST = 64 * 1024 * 1024  # of an opened form
-_OF_PATIENT = (
+_OF_PATIENT = Query(
     select(kept_form.c.id, kept_form.c.form)
     .where(kept_form.c.patient_key == bindparam("patient"))
     .order_by(kept_form.c.id)
@@ -87,7 +89,7 @@ class Forms:
             rows = self._reader.rows(_OF_PATIENT, wanted, deadline - time.monotonic())
         except LedgerAwayError:
             return _UNREAD if ehr_key in refusing else _NONE
-        found = [opened_form(self._seal, row) for row in rows]
+        found = [opened_form(self._seal, form_id, form) for form_id, form in rows]
         forms = tuple(form for form in found if form is not None)
         return KeptForms(forms, is_whole=len(forms) == len(found))
 
@@ -109,7 +111,7 @@ class Forms:
         Thread(target=run, name="ledger-form", daemon=True).start()
         try:
             done.result(_KEEPING_S)
-        except (TookTooLongError, SQLAlchemyError, OSError):
+        except (TookTooLongError, SQLAlchemyError, OSError, DamagedError):
             given_up.set()
             for connection in opened:
                 interrupt(connection)
@@ -118,12 +120,12 @@ class Forms:
         return True
 
 
-def opened_form(seal: Seal | None, row: Any) -> Json | None:
-    """The form of a row; None where no key opens it."""
+def opened_form(seal: Seal | None, form_id: str, sealed: bytes) -> Json | None:
+    """The form that was kept under this id; None where no key opens it."""
     if seal is None:
         return None
     with suppress(SealedError, zlib.error, Refusal):
-        plain = zlib.decompressobj().decompress(seal.open(bytes(row.form), row.id), _LARGEST)
+        plain = zlib.decompressobj().decompress(seal.open(bytes(sealed), form_id), _LARGEST)
         form = decode(plain)
         return form if isinstance(form, dict) else None
     return None
@@ -137,8 +139,9 @@ def _write(connection: Connection, row: dict[str, Any], is_sqlite: bool, given_u
         connection.execute(insert(kept_form), row)
         size = func.length(kept_form.c.form).label("size")
         mine = select(kept_form.c.id, size).where(kept_form.c.patient_key == row["patient_key"])
+        is_this = kept_form.c.id == row["id"]  # first, though a clock that was set back may make others newer
         left, gone = MOST_BYTES, []
-        for place, found in enumerate(connection.execute(mine.order_by(kept_form.c.id.desc()))):
+        for place, found in enumerate(connection.execute(mine.order_by(is_this.desc(), kept_form.c.id.desc()))):
             left -= found.size
             if place >= MOST or left < 0:
                 gone.append(found.id)

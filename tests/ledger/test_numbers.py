@@ -3,18 +3,26 @@
 import multiprocessing
 import re
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from multiprocessing.queues import SimpleQueue
 from typing import Any
 
 import pytest
-from entries import entry, keep, opened, soon, until
+from entries import PATIENT, entry, keep, opened, soon, until
 from looks import count, rows
 
 from cds_service.ledger.ledger import Ledger
 from cds_service.ledger.schema import authorization, decision
 from cds_service.ledger.store import LedgerStore
+
+
+@pytest.fixture
+def ledger(url: str) -> Iterator[Ledger]:
+    """A ledger that is reached, and waited for."""
+    with opened(url, limits=PATIENT) as found:
+        yield found
 
 
 def number(ledger: Ledger, order: str = "1", **given: Any) -> str:
@@ -56,6 +64,19 @@ def test_it_counts_from_the_day_of_issue(url: str) -> None:
         assert rows(ledger, authorization)[0].expires_on == date(2027, 2, 28)
         now = datetime(2026, 9, 20, tzinfo=UTC)
         assert keep(ledger, entry(wants_number=True)) == (receipt,)
+        now = datetime(2027, 2, 27, tzinfo=UTC)
+        assert keep(ledger, entry(wants_number=True)) == (receipt,)
+
+
+def test_one_that_has_run_out_is_not_told(url: str) -> None:
+    """From its last day on it satisfies nothing, and no other one is made up in its place."""
+    now = datetime(2026, 8, 31, tzinfo=UTC)
+    with opened(url, clock=lambda: now) as ledger:
+        number(ledger)
+        now = datetime(2027, 2, 28, tzinfo=UTC)
+        (receipt,) = keep(ledger, entry(wants_number=True))
+        assert (receipt.recorded, receipt.number, receipt.issued_on) == (True, "", None)
+        assert count(ledger, authorization) == 1
 
 
 def test_thirty_two_threads_get_one_number(ledger: Ledger) -> None:
