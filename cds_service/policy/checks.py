@@ -49,7 +49,13 @@ def check_policy(
     asked |= {shown.question for question in source.questions for shown in question.show_when}
     refuse(path, "question", asked, questions)
     refuse(path, "value set", _proposing(source), value_sets)
+    listed = {linkid for criterion in source.criteria for linkid in criterion.questions}
     for place, question in enumerate(source.questions):
+        if question.id not in listed:
+            where = line_at(path, "questions", place, "id")
+            raise PolicyFileError(
+                f"{path}{where}: no criterion has {question.id} under its `questions`, so it would never be asked"
+            )
         if question.id in {other.id for other in source.questions[:place]}:
             raise PolicyFileError(
                 f"{path}{line_at(path, 'questions', place, 'id')}: question {question.id} is written twice"

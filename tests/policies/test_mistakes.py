@@ -63,6 +63,7 @@ def changed(folder: Path, file: str, old: str, new: str) -> int:
             "is: [moderate, sever]",
             "unknown answer to q.severity 'sever'; did you mean",
         ),
+        (POLICY, "questions: [q.biologic]", "questions: []", "no criterion has q.biologic under its `questions`"),
         (POLICY, 'id: "2"', 'id: "1"', "criterion 1 is written twice"),
         (POLICY, "    label: Trial", "    label: x\n    label: Trial", "the key 'label' is written twice"),
         (POLICY, "    label: Trial", "   label: Trial", "this line is indented otherwise"),
@@ -101,12 +102,18 @@ def test_a_mistake_is_told_with_its_line(folder: Path, file: str, old: str, new:
     said = str(refused.value)
     assert message in said
     assert said.startswith(f"{folder / file}, line ")
-    if "written twice" not in said and "asks in" not in said and "answer to" not in said:
+    if (
+        "written twice" not in said
+        and "asks in" not in said
+        and "answer to" not in said
+        and "no criterion has" not in said
+    ):
         assert f", line {line}" in said
 
 
 def test_a_question_in_a_unit_of_another_quantity_is_refused(folder: Path) -> None:
     """Its answers would never count."""
+    changed(folder, POLICY, "questions: [q.severity]", "questions: [q.severity, q.weight]")
     more = "  - {id: q.weight, type: quantity, unit: cm, test: body_weight, text: Weight}\n"
     with (folder / POLICY).open("a", encoding="utf-8") as file:
         file.write(more)

@@ -140,6 +140,7 @@ criteria:
     kind: inclusion
     sense: s
     met: {met}
+    questions: [q.a]
 questions:
   - {{id: q.a, type: boolean, text: A?}}
 {more}"""
