@@ -1,14 +1,18 @@
-"""Whether the whole of an HTTP/1.1 request is there yet (RFC 9112 §6, §7.1).
+"""Whether the whole of an HTTP/1.1 request is there yet (RFC 9112 §6, §7.1), and one that is, as the parser reads it.
 
 It refuses nothing: what cannot be right counts as whole, and the server's own parser says what is wrong with it.
 """
 
 import re
+from typing import Any
+
+from gunicorn.http.unreader import Unreader
 
 from cds_service.sieve import LEFT_OUT, Sieve, SieveError
 
 _MOST_HEAD = 1024 * 1024  # the parser's own limit is a little lower
 _MOST_LINE = 4096  # the size line of a chunk
+_MOST_CHUNKS = 65_536  # each is looked at, so that a body of single bytes costs more than the call that it is for
 _FRAMING = re.compile(rb"\r\n(content-length|transfer-encoding|expect)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE)
 _TYPE = re.compile(rb"\r\ncontent-type[ \t]*:([^\r\n]*)", re.IGNORECASE)
 _LENGTH = re.compile(rb"(?<=\r\n)content-length[ \t]*:[^\r\n]*", re.IGNORECASE)
@@ -35,6 +39,7 @@ class Incoming:
         self._head = 0  # where the body begins; 0: not known yet
         self._end: int | None = None  # where it ends; None: in chunks
         self._place = 0  # what is before this was looked at
+        self._chunks = 0
 
     def add(self, data: bytes | bytearray | memoryview) -> None:
         """Takes what came in, and looks."""
@@ -122,7 +127,45 @@ class Incoming:
             if after > len(self.data):
                 return None
             self._place = after
+            self._chunks += 1
+            if self._chunks > _MOST_CHUNKS:
+                return self._cut()
         return None
 
     def _cut(self) -> None:
         self.is_whole = self.is_cut = True
+
+
+class Received(Unreader):
+    """A request that is there. The parser reads from it, and never from the socket."""
+
+    def __init__(self, data: bytes, is_cut: bool) -> None:
+        super().__init__()
+        self._data, self._at, self.is_cut = data, 0, is_cut
+
+    @property
+    def has_more(self) -> bool:
+        """True when a next request has begun."""
+        return self._at < len(self._data)
+
+    def chunk(self, size_hint: int | None = None) -> bytes:
+        """The next piece; nothing at the end."""
+        return self.read(size_hint)
+
+    def read(self, size: int | None = None, read_ahead: int | None = None) -> bytes:
+        """The next `size` bytes, or as many as a socket would give; fewer at the end."""
+        start = self._at
+        self._at = min(len(self._data), start + (65_536 if size is None or size < 0 else size))
+        return self._data[start : self._at]
+
+    def unread(self, data: Any) -> None:
+        """Takes back what was read."""
+        back = self._at - len(data)
+        if back >= 0 and self._data[back : self._at] == data:
+            self._at = back
+        else:
+            self._data, self._at = bytes(data) + self._data[self._at :], 0
+
+    def take_buffered(self) -> bytes:
+        """What is left: the beginning of a next request."""
+        return self.read(len(self._data))

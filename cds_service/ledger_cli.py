@@ -1,38 +1,54 @@
-"""The operator's commands on the ledger. Each use of it is written down in the ledger itself."""
+"""The operator's commands on the ledger. Each use of it is written down in the ledger itself.
+
+They end with 1 where what was asked for is not there, or a replay is different; 2 for what cannot be asked, or not with
+these settings and keys; 3 where the ledger cannot be reached; 4 where something that is kept cannot be read.
+"""
 
 import getpass
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 if TYPE_CHECKING:
     from cds_service.ledger.access import Access
 
+_NOT_THERE = "nothing is kept under this name"
+_LONGEST_DAYS = 36_500
+
 
 @contextmanager
 def _access() -> "Iterator[Access]":
+    from msgspec import MsgspecError
     from sqlalchemy.exc import SQLAlchemyError
 
     from cds_service.app import open_ledger
     from cds_service.ledger.errors import LedgerError
+    from cds_service.ledger.sealing import SealedError
+    from cds_service.ledger.soundness import DamagedError
     from cds_service.log import configure_logs, service_log
     from cds_service.settings import SettingsError, read_settings
 
     configure_logs()
     try:
         yield open_ledger(read_settings(os.environ), service_log()).access(getpass.getuser())
-    except (SettingsError, LedgerError) as error:
-        click.echo(str(error), err=True)
-        sys.exit(2)
-    except SQLAlchemyError as error:
-        click.echo(f"CDS_DATABASE_URL: the ledger cannot be reached ({type(error).__name__})", err=True)
-        sys.exit(3)
+    except (SettingsError, LedgerError, SealedError) as error:
+        _end(2, str(error))
+    except (SQLAlchemyError, OSError, DamagedError) as error:
+        _end(3, f"CDS_DATABASE_URL: the ledger cannot be reached ({type(error).__name__})")
+    except (MsgspecError, ValueError) as error:  # whose words may quote what is kept
+        _end(4, f"the ledger holds a row that cannot be read ({type(error).__name__})")
+
+
+def _end(status: int, message: str) -> NoReturn:
+    click.echo(message, err=True)
+    sys.exit(status)
 
 
 def _day(context: click.Context, parameter: click.Parameter, given: str | None) -> datetime | None:
@@ -56,8 +72,7 @@ def show(name: str) -> None:
     with _access() as access:
         found = access.show(name)
     if not found:
-        click.echo("nothing is kept under this name", err=True)
-        sys.exit(1)
+        _end(1, _NOT_THERE)
     for row in found:
         click.echo(json.dumps(row, indent=2, default=str))
 
@@ -83,7 +98,7 @@ def forms(member: str | None) -> None:
 
 @ledger.command()
 @click.option("--member", help="everything of this member")
-@click.option("--older-than-days", type=click.IntRange(1), help="everything older")
+@click.option("--older-than-days", type=click.IntRange(1, _LONGEST_DAYS), help="everything older")
 def purge(member: str | None, older_than_days: int | None) -> None:
     """Removes decisions and kept forms of a member, or old ones."""
     if (member is None) == (older_than_days is None):
@@ -103,29 +118,39 @@ def reseal() -> None:
 @click.command()
 def feedback() -> None:
     """What clinicians did with the cards: per kind of card, accepted or overridden, and why."""
+    from fhir_mappings.references import plain
+
     with _access() as access:
         rows = access.feedback_table()
     click.echo(f"{'card':<20} {'outcome':<12} {'count':>6}  reason")
     for row in rows:
-        click.echo(f"{row.kind or 'unknown':<20} {row.outcome:<12} {row.count:>6}  {row.reason_code}")
+        click.echo(f"{row.kind or 'unknown':<20} {row.outcome:<12} {row.count:>6}  {plain(row.reason_code)}")
 
 
 @click.command()
 @click.argument("decision", required=False)
 @click.option("--since", callback=_day, help="every decision from this day on")
 def replay(decision: str | None, since: datetime | None) -> None:
-    """Judges kept decisions again with the policy version of their day, and shows same or different."""
+    """Judges kept decisions again with the policy version of their day, and shows same or different.
+
+    Ends with 1 where one is different, and with 4 where none is but some could not be judged again.
+    """
     if (decision is None) == (since is None):
         raise click.UsageError("give either a decision id or --since")
     from cds_service.app import load_knowledge
+    from cds_service.ledger.replay import Verdict
 
-    different = 0
+    verdicts: Counter[Verdict] = Counter()
     with _access() as access:
         for found in access.replay(load_knowledge().library, decision_id=decision, since=since):
-            different += found.verdict.value == "different"
+            verdicts[found.verdict] += 1
             click.echo(f"{found.decision_id}  {found.verdict.value}")
             for difference in found.differences:
                 click.echo(f"    {difference.what}: {difference.kept} then, {difference.now} now")
             if found.needs and decision is not None:
                 click.echo(f"    cannot be judged again without: {', '.join(found.needs)}")
-    sys.exit(1 if different else 0)
+    if decision is not None and not verdicts:
+        _end(1, _NOT_THERE)
+    if verdicts[Verdict.DIFFERENT]:
+        sys.exit(1)
+    sys.exit(4 if verdicts.total() > verdicts[Verdict.SAME] else 0)

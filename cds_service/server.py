@@ -45,6 +45,9 @@ class _Server(BaseApplication):
             "graceful_timeout": 12,
             "timeout": 60,
             "keepalive": 15,
+            "forwarder_headers": "",  # where a request leads is told by its path alone
+            "secure_scheme_headers": {},
+            "sendfile": False,  # it would wait for the client in a thread
             "worker_tmp_dir": None,
             "control_socket_disable": True,  # nobody runs it by a socket, and there may be nowhere to put one
             "proc_name": "cds-service",

@@ -48,13 +48,14 @@ class Access:
 
     def show(self, name: str) -> tuple[dict[str, Any], ...]:
         """The decisions of that decision id, assertion id or authorization number, each with feedback; not unsealed."""
+        name = word(name)
         with self._opened() as connection:
             ids = select(authorization.c.decision_id).where(authorization.c.number == name)
             wanted = (decision.c.id == name) | (decision.c.assertion_id == name) | decision.c.id.in_(ids)
             with _reading(connection):
                 found = connection.execute(select(decision).where(wanted).order_by(decision.c.id)).mappings().all()
                 shown = tuple({**_plain(row), "feedback": _feedback_of(connection, row["id"])} for row in found)
-            self._note(connection, "show", f"decision {word(name)}", len(shown))
+            self._note(connection, "show", f"decision {name}", len(shown))
         return shown
 
     def export(self, since: datetime | None = None, member: str | None = None) -> Iterator[bytes]:
@@ -89,7 +90,8 @@ class Access:
         with self._opened() as connection:
             where, about = self._chosen(connection, since, None)
             if decision_id is not None:
-                where, about = [decision.c.id == decision_id], f"decision {word(decision_id)}"
+                decision_id = word(decision_id)
+                where, about = [decision.c.id == decision_id], f"decision {decision_id}"
             self._note(connection, "replay", about, 0)
             hashes = Fingerprints(read_keys(connection).fingerprints)
             for row in _pages(connection, where):

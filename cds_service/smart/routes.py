@@ -25,7 +25,17 @@ from cds_service.smart.page import answer_view, render
 from cds_service.smart.posted import read_form
 from cds_service.smart.problems import LAUNCH_AGAIN, ProblemError, SignedOutError
 from cds_service.smart.saving import as_typed, completed, saved
-from cds_service.smart.session import LAUNCH_S, Pending, Session, TooLargeError, cookie_of, now_s, sealer, set_cookie
+from cds_service.smart.session import (
+    LAUNCH_S,
+    Pending,
+    Session,
+    TooLargeError,
+    cookie_of,
+    is_past,
+    now_s,
+    sealer,
+    set_cookie,
+)
 from cds_service.smart.typed_again import typed_again, typed_before
 from cds_service.web import where_of
 from fhir_mappings.servers import bases_of
@@ -239,7 +249,7 @@ def _pending(desk: Desk, state: str) -> Pending:
     """The launch of this state, which counts once. Raises ProblemError."""
     sealed = cookie_of(request.cookies, f"launch-{state[:12]}-") if _STATE.fullmatch(state) else ""
     pending = desk.sealer.open(sealed, Pending)
-    if pending is None or not hmac.compare_digest(pending.state, state) or now_s() - pending.at > LAUNCH_S:
+    if pending is None or not hmac.compare_digest(pending.state, state) or is_past(pending.at, LAUNCH_S, now_s()):
         raise ProblemError(403, "This sign-in was not begun here, or too long ago", LAUNCH_AGAIN)
     g.frame = pending.iss
     try:

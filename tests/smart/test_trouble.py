@@ -53,6 +53,16 @@ def test_a_token_that_runs_out_costs_nothing_that_was_typed(
     assert "Bearer second-token" in other_ehr.tokens
 
 
+@pytest.mark.parametrize(("minutes", "status"), [(-1, 200), (-2, 401)])
+def test_a_clock_that_is_set_back_keeps_no_session_open(
+    minutes: int, status: int, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How long nobody was there cannot be told, so who it is is asked anew; instances may differ by a minute."""
+    browser.open()
+    later(monkeypatch, minutes)
+    assert browser.get(browser.page).status_code == status
+
+
 def test_quarter_of_an_hour_without_a_sign_ends_the_session(
     browser: Browser, other_ehr: OtherEhr, three: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
