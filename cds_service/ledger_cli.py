@@ -12,7 +12,10 @@ import click
 from sqlalchemy.exc import SQLAlchemyError
 
 from cds_service.ledger.access import Access
-from cds_service.ledger.errors import LedgerError
+from cds_service.ledger.errors import LedgerError, LedgerSettingError
+from cds_service.ledger.sealing import SETTING, SealedError
+from cds_service.policy.documents import PolicyFileError
+from cds_service.policy.library import Library
 
 
 @contextmanager
@@ -24,8 +27,11 @@ def _access() -> Iterator[Access]:
     configure_logs()
     try:
         yield open_ledger(read_settings(os.environ), service_log()).access(getpass.getuser())
-    except (SettingsError, LedgerError) as error:
+    except (SettingsError, LedgerError, PolicyFileError) as error:
         click.echo(str(error), err=True)
+        sys.exit(2)
+    except SealedError as error:
+        click.echo(f"{error}; what was sealed anew before it stays so", err=True)
         sys.exit(2)
     except SQLAlchemyError as error:
         click.echo(f"CDS_DATABASE_URL: the ledger cannot be reached ({type(error).__name__})", err=True)
@@ -41,20 +47,50 @@ def _day(context: click.Context, parameter: click.Parameter, given: str | None) 
         raise click.BadParameter("expected a date like 2026-11-24") from None
 
 
+def _library() -> Library:
+    """The policies that the service of these settings judges by."""
+    from cds_service.app import load_knowledge
+    from cds_service.settings import read_settings
+
+    return load_knowledge(read_settings(os.environ).policies_dir).library
+
+
+def _nothing(member: str | None = None) -> None:
+    """Ends with 1, and says how a member is named."""
+    click.echo("nothing is kept under this name", err=True)
+    if member is not None:
+        click.echo(_MEMBER_IS, err=True)
+    sys.exit(1)
+
+
+_MEMBER_IS = (
+    "a member is named as the service told it: `roster <member id>` where CDS_MEMBERS is set, else "
+    "`payer <system>|<value> <member number>`, else `patient <FHIR base URL> <patient id>`"
+)
+
+
 @click.group()
 def ledger() -> None:
     """What was decided: show, export, purge. Each use is recorded."""
 
 
 @ledger.command()
-@click.argument("name")
-def show(name: str) -> None:
-    """The decisions of a decision id, an assertion id or an authorization number."""
+@click.argument("name", default="")
+@click.option("--order", default="", help="of this order, by its URL at the EHR")
+@click.option("--user", default="", help="asked by this user of the EHR, by the user's URL there")
+@click.option("--member", help="of this member")
+@click.option(
+    "--open", "opening", is_flag=True, help="with the facts and comments, as far as CDS_LEDGER_KEYS open them"
+)
+def show(name: str, order: str, user: str, member: str | None, opening: bool) -> None:
+    """The decisions of a decision id, assertion id, authorization number, hookInstance or card; or of an order."""
+    if not (name or order or user or member):
+        raise click.UsageError("give a name, --order, --user or --member")
     with _access() as access:
-        found = access.show(name)
+        library = _library() if opening else None
+        found = access.show(name, order=order, user=user, member=member, library=library)
     if not found:
-        click.echo("nothing is kept under this name", err=True)
-        sys.exit(1)
+        _nothing(member)
     for row in found:
         click.echo(json.dumps(row, indent=2, default=str))
 
@@ -65,8 +101,12 @@ def show(name: str) -> None:
 def export(since: datetime | None, member: str | None) -> None:
     """Decisions as JSON lines, for an archive."""
     with _access() as access:
+        is_empty = True
         for line in access.export(since=since, member=member):
+            is_empty = False
             sys.stdout.buffer.write(line.rstrip(b"\n") + b"\n")
+    if member is not None and is_empty:
+        _nothing(member)
 
 
 @ledger.command()
@@ -88,12 +128,16 @@ def purge(member: str | None, older_than_days: int | None) -> None:
     with _access() as access:
         count = access.purge(member=member, older_than_days=older_than_days)
     click.echo(f"{count} rows removed")
+    if member is not None and not count:
+        _nothing(member)
 
 
 @ledger.command()
 def reseal() -> None:
     """Seals everything anew with the first key of CDS_LEDGER_KEYS."""
     with _access() as access:
+        if not access.has_keys:
+            raise LedgerSettingError(f"{SETTING}: no key is set, so that nothing can be sealed anew")
         click.echo(f"{access.reseal()} entries sealed anew")
 
 
@@ -108,21 +152,26 @@ def feedback() -> None:
 
 
 @click.command()
-@click.argument("decision", required=False)
+@click.argument("name", required=False)
 @click.option("--since", callback=_day, help="every decision from this day on")
-def replay(decision: str | None, since: datetime | None) -> None:
-    """Judges kept decisions again with the policy version of their day, and shows same or different."""
-    if (decision is None) == (since is None):
-        raise click.UsageError("give either a decision id or --since")
-    from cds_service.app import load_knowledge
+def replay(name: str | None, since: datetime | None) -> None:
+    """Judges kept decisions again with the policy version of their day, and shows same or different.
 
-    different = 0
+    NAME is one that `ledger show` knows. Ends with 1 where one is different, with 3 where one could not be judged.
+    """
+    if (name is None) == (since is None):
+        raise click.UsageError("give either a name or --since")
+    verdicts = []
     with _access() as access:
-        for found in access.replay(load_knowledge().library, decision_id=decision, since=since):
-            different += found.verdict.value == "different"
+        for found in access.replay(_library(), name=name, since=since):
+            verdicts.append(found.verdict.value)
             click.echo(f"{found.decision_id}  {found.verdict.value}")
+            if found.policy_file == "changed":
+                click.echo("    the file of the policy version is not the one that decided then")
             for difference in found.differences:
                 click.echo(f"    {difference.what}: {difference.kept} then, {difference.now} now")
-            if found.needs and decision is not None:
+            if found.needs and name is not None:
                 click.echo(f"    cannot be judged again without: {', '.join(found.needs)}")
-    sys.exit(1 if different else 0)
+    if name is not None and not verdicts:
+        _nothing()
+    sys.exit(1 if "different" in verdicts else 3 if set(verdicts) - {"same"} else 0)

@@ -30,6 +30,8 @@ class Entry(Struct, frozen=True):
     cards: tuple[tuple[str, str], ...]  # (card uuid, kind)
     suggestions: tuple[tuple[str, str], ...]  # (suggestion uuid, card uuid)
     wants_number: bool  # every criterion is met, numbers are issued here, and this call may get one
+    user: str = ""  # who is signed in at the EHR, with the FHIR server; "" where the hook names nobody
+    policy_digest: str = ""  # of the file that the policy version was read from
 
 
 class Receipt(Struct, frozen=True):

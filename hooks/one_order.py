@@ -167,7 +167,14 @@ def entry_of(asking: Asking, judged: Judged) -> Entry | None:
             (suggestion["uuid"], card["uuid"]) for _, card in judged.cards for suggestion in card.get("suggestions", ())
         ),
         wants_number=_wants_number(asking, judged, said),
+        user=f"{asking.home} {asking.call.user}" if asking.call.user else "",
+        policy_digest=_digest_of(asking, said),
     )
+
+
+def _digest_of(asking: Asking, said: Determination) -> str:
+    policy = asking.service.library.version(said.policy.policy, said.policy.drug, said.policy.version)
+    return policy.digest if policy is not None else ""
 
 
 def _wants_number(asking: Asking, judged: Judged, said: Determination) -> bool:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, inspect, text
 
 from cds_service.ledger.errors import NewerSchemaError
 
-REVISIONS = ("0001", "0002", "0003")  # oldest first; a test holds them against `migrations/versions`
+REVISIONS = ("0001", "0002", "0003", "0004")  # oldest first; a test holds them against `migrations/versions`
 HEAD = REVISIONS[-1]
 _LOCK = 0x0CD5_1ED6  # any number that no other program of this database takes
 

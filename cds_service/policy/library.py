@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import date
+from hashlib import sha256
 from pathlib import Path
 
 from cds_service.policy.compiled import CompiledPolicy, statements_of
@@ -89,7 +90,8 @@ def _read_policy(path: Path, value_sets: Mapping[str, ValueSet], tests: Mapping[
     written = read_text(path)
     if not isinstance(written, dict) or "version" in written:
         raise PolicyFileError(f"{path}: expected a mapping without `version`: the file's name is the version")
-    policy = CompiledPolicy(decode(path, {**written, "version": version.isoformat()}, Policy))
+    digest = sha256(path.read_bytes()).hexdigest()
+    policy = CompiledPolicy(decode(path, {**written, "version": version.isoformat()}, Policy), digest)
     _check_names(path, policy, value_sets, tests)
     return policy
 
