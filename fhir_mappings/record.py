@@ -125,7 +125,7 @@ class Record:
         elif row.type == "Patient" and name != self.patient:
             return
         if has_modifiers(resource):
-            self._doubt(row, resource, "has a modifier that is not known here")
+            self._doubt(row, resource, "is marked in a way that the plan cannot read")
             return
         if name is not None:
             self._by_reference[name] = resource

@@ -5,7 +5,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from signing import BASE, BY_ID, Ehr, Json, criterion, outcomes, stated, updated
+from signing import BASE, BY_ID, Ehr, Json, criterion, guidance, outcomes, stated, updated
 
 MET = BY_ID["demo-hemgenix-met"]
 BUNDLE_NAME = "urn:uuid:11111111-1111-4111-8111-111111111111"
@@ -64,6 +64,21 @@ def test_a_result_with_an_unknown_modifier_proves_nothing(members: Json, ehr: Eh
     found = criterion(answer, "8c")
     assert (found["status"], found["reason"]) == ("unknown", "inconclusive")
     assert "212" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("day", "said"), [("2026", "day is not known"), (None, "day is not known"), ("2026-01-05", "too old")]
+)
+def test_a_result_without_an_exact_day_is_not_called_too_old(day: str | None, said: str, ehr: Ehr) -> None:
+    """It may well be recent; the card says what is the matter with it."""
+    call = ehr.call(MET)
+    result = _entry(call, "observations", f"{MET.id}-platelets")
+    result.pop("issued", None)
+    result["effectiveDateTime"] = day
+    answer = ehr.answer(call)
+    assert criterion(answer, "8c")["reason"] == "stale"
+    (line,) = [line for line in guidance(answer)["detail"].splitlines() if line.startswith("- **Platelets")]
+    assert said in line
 
 
 def test_a_diagnosis_with_an_unknown_modifier_proves_nothing(ehr: Ehr) -> None:
