@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, BinaryIO, NoReturn
 import click
 
 from cds_service.ledger_cli import feedback, ledger, replay
-from cds_service.policy.documents import PolicyFileError
-from cds_service.settings import Settings, SettingsError, read_settings, unknown_settings
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # each command loads what it needs
     from cds_service.app import Knowledge
+    from cds_service.settings import Settings
 
 PORT = 8080
 
@@ -75,6 +74,7 @@ def policies() -> None:
 def check(folder: Path | None) -> None:
     """Check every policy file, and run its cases."""
     from cds_service.check import check_policies
+    from cds_service.policy.documents import PolicyFileError
 
     try:
         report, sound = check_policies(folder)
@@ -99,7 +99,9 @@ main.add_command(feedback)
 main.add_command(replay)
 
 
-def _settings(**overrides: object) -> Settings:
+def _settings(**overrides: object) -> "Settings":
+    from cds_service.settings import SettingsError, read_settings, unknown_settings
+
     for warning in unknown_settings(os.environ):
         click.echo(f"warning: {warning}", err=True)
     try:
@@ -112,7 +114,7 @@ def _public_url(port: int) -> str:
     return os.environ.get("CDS_PUBLIC_URL") or f"http://127.0.0.1:{port}"
 
 
-def _check_data_dir(settings: Settings) -> None:
+def _check_data_dir(settings: "Settings") -> None:
     """Stops here where the service could keep nothing."""
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -122,7 +124,7 @@ def _check_data_dir(settings: Settings) -> None:
         _stop(f"CDS_DATA_DIR: {settings.data_dir} cannot be written to")
 
 
-def _share_metrics(settings: Settings) -> None:
+def _share_metrics(settings: "Settings") -> None:
     """Has every worker count into one folder; the metrics library looks for it when it is imported, so before that."""
     folder = settings.data_dir / "metrics"
     try:
@@ -134,13 +136,14 @@ def _share_metrics(settings: Settings) -> None:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
 
 
-def _check_files(settings: Settings) -> "Knowledge":
+def _check_files(settings: "Settings") -> "Knowledge":
     """What the policies say. Stops here for what would otherwise end each worker at its start."""
     from cds_service.app import load_knowledge
     from cds_service.auth import ClientsFileError, RedisUrlError, build_authenticator
     from cds_service.auth.replay_redis import SeenTokensRedis
     from cds_service.members import RosterError, read_roster
     from cds_service.payers import PayerFile, PayersError
+    from cds_service.policy.documents import PolicyFileError
 
     try:
         knowledge = load_knowledge(settings.policies_dir)
@@ -171,7 +174,7 @@ def _check_files(settings: Settings) -> "Knowledge":
     return knowledge
 
 
-def _prepare_ledger(settings: Settings) -> None:
+def _prepare_ledger(settings: "Settings") -> None:
     """Migrates the ledger; a database that cannot be reached yet is looked for again while serving."""
     from cds_service.app import open_ledger
     from cds_service.ledger.errors import LedgerError

@@ -51,7 +51,7 @@ def fhir_endpoint(
     def acceptable() -> None:
         if "Accept" in request.headers and not request.accept_mimetypes.best_match(_ACCEPTED):
             raise Refusal(406, "not-supported", "Accept: expected application/fhir+json")
-        if request.args.get("_format", "json").replace(" ", "+") not in _FORMATS:
+        if request.query_string and request.args.get("_format", "json").replace(" ", "+") not in _FORMATS:
             raise Refusal(406, "not-supported", "parameter `_format`: expected json")
 
     @routes.errorhandler(RefusedError)
@@ -146,7 +146,8 @@ def fhir_endpoint(
         own_form = _form(form_id).canonical if form_id else ""
         spoken = _version(caller)
         asked = parse_request(_body(), spoken, own_form)
-        return _fhir(package(asked, packaging, lambda context: lookup(context, caller), datetime.now(UTC), spoken))
+        found = package(asked, packaging, lambda context: lookup(context, caller), datetime.now(UTC), spoken)
+        return Response(found, content_type=FHIR_JSON)
 
     def _expanded(given: dict[str, str]) -> Response:
         url = given.get("url", "")

@@ -7,21 +7,24 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
-from sqlalchemy.exc import SQLAlchemyError
 
-from cds_service.ledger.access import Access
-from cds_service.ledger.errors import LedgerError, LedgerSettingError
-from cds_service.ledger.sealing import SETTING, SealedError
-from cds_service.policy.documents import PolicyFileError
-from cds_service.policy.library import Library
+if TYPE_CHECKING:
+    from cds_service.ledger.access import Access
+    from cds_service.policy.library import Library
 
 
 @contextmanager
-def _access() -> Iterator[Access]:
+def _access() -> "Iterator[Access]":
+    from sqlalchemy.exc import SQLAlchemyError
+
     from cds_service.app import open_ledger
+    from cds_service.ledger.errors import LedgerError
+    from cds_service.ledger.sealing import SealedError
     from cds_service.log import configure_logs, service_log
+    from cds_service.policy.documents import PolicyFileError
     from cds_service.settings import SettingsError, read_settings
 
     configure_logs()
@@ -47,7 +50,7 @@ def _day(context: click.Context, parameter: click.Parameter, given: str | None) 
         raise click.BadParameter("expected a date like 2026-11-24") from None
 
 
-def _library() -> Library:
+def _library() -> "Library":
     """The policies that the service of these settings judges by."""
     from cds_service.app import load_knowledge
     from cds_service.settings import read_settings
@@ -135,6 +138,9 @@ def purge(member: str | None, older_than_days: int | None) -> None:
 @ledger.command()
 def reseal() -> None:
     """Seals everything anew with the first key of CDS_LEDGER_KEYS."""
+    from cds_service.ledger.errors import LedgerSettingError
+    from cds_service.ledger.sealing import SETTING
+
     with _access() as access:
         if not access.has_keys:
             raise LedgerSettingError(f"{SETTING}: no key is set, so that nothing can be sealed anew")

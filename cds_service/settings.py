@@ -5,11 +5,19 @@ import ssl
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import DirectoryPath, Field, FilePath, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    DirectoryPath,
+    Field,
+    FilePath,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
@@ -30,10 +38,10 @@ def _data_dir() -> Path:
     return Path.home() / ".local" / "share" / "drug-coverage-cds"
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The settings, checked once at start."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+    model_config = ConfigDict(frozen=True, validate_default=True)
 
     public_url: str = Field("", description="base URL that clients see; used in links, canonicals and as JWT audience")
     auth: Literal["required", "off"] = Field("required", description="whether every call must carry a client JWT")
@@ -49,12 +57,12 @@ class Settings(BaseSettings):
         "normal", description="`full`: each decision waits for the disk, so that a loss of power costs nothing either"
     )
     retention_days: int = Field(0, ge=0, le=36_500, description="days that decisions are kept; 0: until purged")
-    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+    cors_origins: tuple[str, ...] = Field(
         (), description="comma-separated origins of browser clients that may call; none by default"
     )
     redis_url: str = Field("", description="shared store of used tokens; kept under `CDS_DATA_DIR` by default")
     trusted_clients: FilePath | None = Field(None, description="JSON file of the registered CDS clients")
-    fhir_servers: Annotated[tuple[str, ...], NoDecode] = Field(
+    fhir_servers: tuple[str, ...] = Field(
         (), description="comma-separated FHIR base URLs that may be read when `CDS_AUTH=off`"
     )
     ca_file: FilePath | None = Field(
@@ -79,10 +87,10 @@ class Settings(BaseSettings):
     smart_client_id: str = Field(
         "drug-coverage-form", min_length=1, description="client id of the documentation form at the EHRs"
     )
-    smart_auth_servers: Annotated[tuple[str, ...], NoDecode] = Field(
+    smart_auth_servers: tuple[str, ...] = Field(
         (), description="comma-separated URLs of EHR sign-ins on another origin than their FHIR server"
     )
-    smart_frames: Annotated[tuple[str, ...], NoDecode] = Field(
+    smart_frames: tuple[str, ...] = Field(
         (), description="comma-separated origins of EHR pages that frame the form, beside those of their FHIR servers"
     )
     max_body_bytes: int = Field(
@@ -104,18 +112,6 @@ class Settings(BaseSettings):
     )
     workers: int = Field(2, ge=1, le=64, description="server processes")
     threads: int = Field(32, ge=1, le=256, description="calls under way at once in each process")
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """What `read_settings` was given, and nothing of the process's own environment besides."""
-        return (init_settings,)
 
     @field_validator("data_dir", mode="before")
     @classmethod

@@ -8,6 +8,7 @@ import threading
 from typing import Any
 
 import urllib3
+from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
@@ -85,8 +86,18 @@ class _HttpsPool(urllib3.HTTPSConnectionPool):
 
 
 class EndableAdapter(HTTPAdapter):
-    """An adapter whose connections belong to a Use while they serve it."""
+    """An adapter whose connections belong to a Use while they serve it; it has no proxies and keeps no cookies."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+
+    def request_url(self, request: PreparedRequest, proxies: object) -> str:
+        """Path and query: what is asked for by proxy is not looked for."""
+        return request.path_url
+
+    def build_response(self, req: PreparedRequest, resp: Any) -> Response:
+        """Status, headers and the body that is still to be read."""
+        found = Response()
+        found.request, found.status_code, found.headers, found.raw = req, resp.status, resp.headers, resp
+        return found

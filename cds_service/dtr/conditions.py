@@ -1,6 +1,6 @@
 """When an item is shown: `enableWhen` of FHIR R4, with the operators that our forms use."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -14,21 +14,23 @@ class Condition(Struct, frozen=True):
 
     question: str
     operator: str  # = != > >=
-    wanted: Any  # a Coding by its code
+    wanted: Any  # a Coding by its code; a Decimal for > and >=
 
     def holds(self, answers: Mapping[str, Json]) -> bool:
         """True where the answer to the question is as wanted; one that is not there is only unequal."""
         answer = answers.get(self.question)
-        given = next(iter(answer.values())) if answer is not None else None
+        if answer is None:
+            return self.operator == "!="
+        given = next(iter(answer.values()))
         match self.operator:
             case "!=":
                 return not self._same(given)
             case "=":
                 return self._same(given)
             case ">":
-                return given is not None and _number(given) > _number(self.wanted)
+                return bool(_number(given) > self.wanted)
             case _:
-                return given is not None and _number(given) >= _number(self.wanted)
+                return bool(_number(given) >= self.wanted)
 
     def _same(self, given: Any) -> bool:
         return bool((given.get("code") if isinstance(given, dict) else given) == self.wanted)
@@ -42,8 +44,14 @@ class Conditions(Struct, frozen=True):
 
     def hold(self, answers: Mapping[str, Json]) -> bool:
         """True when the item is shown beside these answers (linkId → value[x])."""
-        met = (condition.holds(answers) for condition in self.each)
-        return any(met) if self.one_is_enough else all(met)
+        for condition in self.each:
+            if condition.holds(answers) is self.one_is_enough:
+                return self.one_is_enough
+        return not self.one_is_enough
+
+    def ask(self, link_ids: Collection[str]) -> bool:
+        """True when one of them is about one of these items."""
+        return any(condition.question in link_ids for condition in self.each)
 
 
 def conditions_of(item: Json) -> Conditions | None:
@@ -56,6 +64,8 @@ def conditions_of(item: Json) -> Conditions | None:
 
 def _wanted(given: Json) -> Any:
     value = next(value for name, value in given.items() if name.startswith("answer"))
+    if given["operator"] in (">", ">="):
+        return _number(value)
     return value["code"] if isinstance(value, dict) and "value" not in value else value
 
 

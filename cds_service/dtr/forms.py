@@ -6,11 +6,12 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
-from msgspec import Raw, Struct
+from msgspec import Struct
 from msgspec.json import Encoder
 
 from cds_service.dtr.conditions import Conditions, conditions_of
 from cds_service.dtr.names import DtrVersion, form_url
+from cds_service.dtr.prefill import Filling
 from cds_service.dtr.prefill_library import Prefill, prefill
 from cds_service.dtr.questionnaire import questionnaire
 from cds_service.dtr.reports import largest_report_mb
@@ -24,7 +25,7 @@ Json = dict[str, Any]
 
 
 _VERSIONS: tuple[DtrVersion, DtrVersion] = ("2.2", "2.0.1")
-_ENCODER = Encoder(decimal_format="number")
+write = Encoder(decimal_format="number").encode
 
 
 class Form(Struct, frozen=True, dict=True):
@@ -33,10 +34,11 @@ class Form(Struct, frozen=True, dict=True):
     policy: CompiledPolicy
     url: str
     questionnaire: Json  # never changed
-    older: Json = {}  # the same for clients that speak DTR 2.0.1
-    filled_in_by: Prefill | None = None
-    largest_report_mb: Decimal = Decimal(0)
-    packed: Mapping[DtrVersion, tuple[Json, ...]] = {}  # entries that are the same in every package, written once
+    older: Json  # the same for clients that speak DTR 2.0.1
+    filled_in_by: Prefill | None  # what DTR clients fill it in by
+    filling: Filling  # what it is filled in by here
+    largest_report_mb: Decimal
+    packed: Mapping[DtrVersion, tuple[bytes, bytes]]  # a package's entries before and after the draft, written once
 
     @property
     def version(self) -> str:
@@ -76,8 +78,8 @@ class Form(Struct, frozen=True, dict=True):
         return f"{self.url}|{self.version}"
 
 
-def _entry(resource: Json) -> Json:
-    return {"fullUrl": resource["url"], "resource": Raw(_ENCODER.encode(resource))}
+def _entry(resource: Json) -> bytes:
+    return write({"fullUrl": resource["url"], "resource": resource})
 
 
 class Forms:
@@ -85,13 +87,12 @@ class Forms:
 
     def __init__(self, library: Library, labs: LabTable, public_url: str, largest_body: int) -> None:
         self.library, self.labs, self.public_url, self._largest_body = library, labs, public_url, largest_body
-        by_url: dict[str, list[Form]] = {}
+        by_url: dict[str, list[CompiledPolicy]] = {}
         for policy in sorted(library.policies, key=lambda found: found.source.version):
             if policy.source.questions:
-                by_url.setdefault(form_url(policy.source, public_url), []).append(
-                    Form(policy, form_url(policy.source, public_url), {})
-                )
-        self._by_url = {url: self._built(versions) for url, versions in by_url.items()}
+                by_url.setdefault(form_url(policy.source, public_url), []).append(policy)
+        self._by_url = {url: tuple(self._built(url, versions)) for url, versions in by_url.items()}
+        self._of = {form.policy: form for form in self.every()}
         self._value_sets = [
             value_set(form.policy.source, question, public_url)
             for form in self.every()
@@ -100,23 +101,21 @@ class Forms:
         ]
         self.code_systems = {found["id"]: found for found in self._code_systems()}
 
-    def _built(self, versions: list[Form]) -> tuple[Form, ...]:
-        ends: list[date | None] = [form.policy.source.version - timedelta(days=1) for form in versions[1:]]
-        return tuple(self._form(form, end) for form, end in zip(versions, [*ends, None], strict=True))
-
-    def _form(self, begun: Form, until: date | None) -> Form:
-        own = prefill(begun.policy, self.library, self.labs, self.public_url)
-        form, older = (
-            questionnaire(begun.policy, self.labs, self.public_url, self._largest_body, until, own, version)
-            for version in _VERSIONS
-        )
-        libraries = [own.resource] if own is not None else []
-        packed = {
-            version: tuple(_entry(resource) for resource in (one, *libraries))
-            for version, one in zip(_VERSIONS, (form, older), strict=True)
-        }
-        largest = largest_report_mb(begun.policy.source, self._largest_body)
-        return Form(begun.policy, begun.url, form, older, own, largest, packed)
+    def _built(self, url: str, versions: list[CompiledPolicy]) -> Iterator[Form]:
+        ends: list[date | None] = [policy.source.version - timedelta(days=1) for policy in versions[1:]]
+        for policy, until in zip(versions, [*ends, None], strict=True):
+            own = prefill(policy, self.library, self.labs, self.public_url)
+            form, older = (
+                questionnaire(policy, self.labs, self.public_url, self._largest_body, until, own, version)
+                for version in _VERSIONS
+            )
+            libraries = b"," + _entry(own.resource) if own is not None else b""
+            packed = {
+                version: (_entry(one) + b",", libraries) for version, one in zip(_VERSIONS, (form, older), strict=True)
+            }
+            filling = Filling(policy, self.labs, self.public_url)
+            largest = largest_report_mb(policy.source, self._largest_body)
+            yield Form(policy, url, form, older, own, filling, largest, packed)
 
     def _code_systems(self) -> list[Json]:
         names = sorted({policy.source.policy for policy in self.library.policies})
@@ -167,6 +166,4 @@ class Forms:
 
     def of(self, policy: CompiledPolicy) -> Form | None:
         """The form of that policy version."""
-        return self.find(
-            f"{form_url(policy.source, self.public_url)}|{policy.source.version.isoformat()}", policy.source.version
-        )
+        return self._of.get(policy)

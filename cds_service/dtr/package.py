@@ -8,9 +8,8 @@ from uuid import uuid4
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cds_service.dtr.forms import Form, Forms
+from cds_service.dtr.forms import Form, Forms, write
 from cds_service.dtr.names import DTR, DtrVersion
-from cds_service.dtr.prefill import known_answers
 from cds_service.dtr.refusal import RefusedError
 from cds_service.dtr.request import PackageRequest
 from cds_service.dtr.response import draft_response
@@ -18,7 +17,7 @@ from cds_service.policy.facts import Diagnosis, Facts
 from cds_service.policy.reasons import Outcome
 from fhir_mappings.codes import CodeIndex
 from fhir_mappings.condition import read_reasons
-from fhir_mappings.order import read_order, unread_product
+from fhir_mappings.order import ordered_products, unread_product
 from fhir_mappings.prefetch import read_prefetch
 from fhir_mappings.record import Record
 from fhir_mappings.references import Json, children, own_reference, word
@@ -69,8 +68,8 @@ class Wanted(Struct):
 
 def package(
     request: PackageRequest, packaging: Packaging, lookup: Lookup, moment: datetime, version: DtrVersion
-) -> Json:
-    """The Parameters with a Bundle for each form. Raises RefusedError when nothing that was asked for is known."""
+) -> bytes:
+    """The Parameters with a Bundle for each form, written. Raises RefusedError when nothing asked for is known."""
     issues: list[Issue] = []
     known = _known(request, lookup, issues)
     record = _record(request)
@@ -82,14 +81,17 @@ def package(
         wanted = []
         issues.append(Issue(200, "informational", "nothing has changed since then", "information"))
     old = version == "2.0.1"
-    parameters = [
-        {"name": "PackageBundle" if old else "packagebundle", "resource": found}
-        for one in wanted
-        for found in (_bundle(one, request, packaging, known, record, moment, version),)
-    ]
+    name = b"PackageBundle" if old else b"packagebundle"
+    pieces = [b'{"resourceType":"Parameters","parameter":[']
+    for one in wanted:
+        pieces += (b'{"name":"', name, b'","resource":')
+        pieces += _bundle(one, request, packaging, known, record, moment, version)
+        pieces += (b"}", b",")
     if issues:
-        parameters.append({"name": "operationOutcome" if old else "outcome", "resource": _outcome(issues)})
-    return {"resourceType": "Parameters", "parameter": parameters}
+        pieces.append(write({"name": "operationOutcome" if old else "outcome", "resource": _outcome(issues)}))
+    elif wanted:
+        pieces.pop()
+    return b"".join((*pieces, b"]}"))  # joined once: a package is long, and most of it is the same each time
 
 
 def _known(request: PackageRequest, lookup: Lookup, issues: list[Issue]) -> Known | None:
@@ -177,7 +179,7 @@ def _unread(order: Json) -> Issue:
 def _form_for(order: Json, packaging: Packaging, record: Record, today: date) -> Form | None:
     """By the drug, else by what the order's own coverage-information names."""
     forms = packaging.forms
-    policies = forms.library.governing(read_order(order, record, packaging.codes).products, today)
+    policies = forms.library.governing(ordered_products(order, record, packaging.codes), today)
     form = forms.of(policies[0]) if len(policies) == 1 else None
     if form is not None:
         return form
@@ -220,24 +222,26 @@ def _bundle(
     record: Record,
     moment: datetime,
     version: DtrVersion,
-) -> Json:
+) -> tuple[bytes, ...]:
+    """The Bundle's pieces, in order."""
     form = wanted.form
     reasons = tuple(reason for order in wanted.orders for reason in _reasons(order, record, packaging.codes))
     facts = known.facts if known is not None and known.drug == form.policy.source.drug else None
-    answers = known_answers(form.policy, packaging.forms.labs, packaging.forms.public_url, facts, reasons)
+    answers = form.filling.answers(facts, reasons)
     references = tuple(name for order in wanted.orders if (name := own_reference(order)) is not None)
     if not references and facts is not None:
         references = (facts.order.reference,)
     coverages = tuple(own_reference(coverage) or "" for coverage in request.coverages)
     response = draft_response(form, answers, request.patient, coverages, references, moment, version)
-    questionnaire, *libraries = form.packed[version]
-    return {
+    bundle = {
         "resourceType": "Bundle",
         "meta": {"profile": [f"{DTR}/StructureDefinition/DTR-QPackageBundle"]},
         "type": "collection",
         "timestamp": moment.isoformat(timespec="seconds"),
-        "entry": [questionnaire, {"fullUrl": f"urn:uuid:{uuid4()}", "resource": response}, *libraries],
     }
+    draft = {"fullUrl": f"urn:uuid:{uuid4()}", "resource": response}
+    before, after = form.packed[version]
+    return write(bundle)[:-1], b',"entry":[', before, write(draft), after, b"]}"
 
 
 def _reasons(order: Json, record: Record, codes: CodeIndex) -> tuple[Diagnosis, ...]:

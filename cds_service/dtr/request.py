@@ -1,6 +1,6 @@
 """The Parameters of `$questionnaire-package`, checked (DTR "Questionnaire Package Input Parameters")."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -42,7 +42,10 @@ class PackageRequest(Struct, frozen=True):
 
 def parse_request(body: Any, version: DtrVersion, own_form: str = "") -> PackageRequest:
     """The request of a body. `own_form` is the canonical that the address itself names. Raises RefusedError."""
-    parameters = _parameters(body)
+    parameters: dict[str, list[Json]] = {}
+    for given in _parameters(body):
+        if isinstance(name := given.get("name"), str):
+            parameters.setdefault(name, []).append(given)
     coverages = tuple(_resources(parameters, "coverage", frozenset({"Coverage"})))
     if not coverages:
         raise _refused("required", "parameter `coverage`: expected one Coverage, found none")
@@ -56,7 +59,7 @@ def parse_request(body: Any, version: DtrVersion, own_form: str = "") -> Package
         if len(found) > 1:
             raise _refused("structure", f"parameter `{name}`: expected at most one, found {len(found)}")
     if own_form:
-        questionnaires = (own_form, *(found for found in questionnaires if found != own_form))
+        questionnaires = (own_form, *(one for one in questionnaires if one != own_form))
     if not (orders or questionnaires or contexts):
         raise _refused("required", "expected at least one of the parameters `order`, `questionnaire` and `context`")
     return PackageRequest(
@@ -83,8 +86,8 @@ def _parameters(body: Any) -> list[Json]:
     return given
 
 
-def _resources(parameters: list[Json], name: str, kinds: frozenset[str] | None) -> Iterator[Json]:
-    for found in _named(parameters, name):
+def _resources(parameters: Mapping[str, list[Json]], name: str, kinds: frozenset[str] | None) -> Iterator[Json]:
+    for found in parameters.get(name, ()):
         resource = found.get("resource")
         if not isinstance(resource, dict) or not isinstance(resource.get("resourceType"), str):
             raise _refused("structure", f"parameter `{name}`: expected a resource")
@@ -93,16 +96,12 @@ def _resources(parameters: list[Json], name: str, kinds: frozenset[str] | None) 
         yield resource
 
 
-def _texts(parameters: list[Json], name: str, members: tuple[str, ...]) -> Iterator[str]:
-    for found in _named(parameters, name):
+def _texts(parameters: Mapping[str, list[Json]], name: str, members: tuple[str, ...]) -> Iterator[str]:
+    for found in parameters.get(name, ()):
         text = next((found[member] for member in members if isinstance(found.get(member), str)), "")
         if not text:
             raise _refused("structure", f"parameter `{name}`: expected {members[0]}")
         yield text
-
-
-def _named(parameters: list[Json], name: str) -> list[Json]:
-    return [found for found in parameters if found.get("name") == name]
 
 
 def _listed(kinds: frozenset[str]) -> str:

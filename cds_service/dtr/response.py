@@ -67,16 +67,15 @@ def _items(form: Form, answers: Mapping[str, Json], version: DtrVersion) -> Iter
             yield {**group, "item": said}
 
 
-def _shown(form: Form, answers: Mapping[str, Json]) -> dict[str, Json]:
+def _shown(form: Form, answers: Mapping[str, Json]) -> Mapping[str, Json]:
     """The answers to items that are shown. Taking one away can hide another, so it goes on until nothing changes."""
-    left = {link_id: answers[link_id] for link_id in form.items if link_id in answers}
-    conditional = [(link_id, form.conditions[link_id]) for link_id in left if link_id in form.conditions]
-    while True:
-        hidden = [link_id for link_id, shown in conditional if link_id in left and not shown.hold(left)]
-        if not hidden:
-            return left
-        for link_id in hidden:
-            del left[link_id]
+    asked = [(link_id, form.conditions[link_id]) for link_id in answers if link_id in form.conditions]
+    hidden = {link_id for link_id, shown in asked if not shown.hold(answers)}
+    while hidden:
+        answers = {link_id: answer for link_id, answer in answers.items() if link_id not in hidden}
+        asked = [(link_id, shown) for link_id, shown in asked if link_id in answers and shown.ask(hidden)]
+        hidden = {link_id for link_id, shown in asked if not shown.hold(answers)}
+    return answers
 
 
 def is_shown(item: Json, answers: Mapping[str, Json]) -> bool:

@@ -111,7 +111,7 @@ class Access:
                 with _reading(connection):
                     row = connection.execute(select(kept_form).where(kept_form.c.id == one)).one_or_none()
                 if row is not None:
-                    form = opened_form(self._seal, row)
+                    form = opened_form(self._seal, row.id, row.form)
                     yield encode({**_plain_form(row), "form": form if form is not None else "sealed"}) + b"\n"
 
     def replay(self, library: Library, name: str | None = None, since: datetime | None = None) -> Iterator[Replayed]:

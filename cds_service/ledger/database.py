@@ -7,6 +7,7 @@ import os
 import socket
 import sqlite3
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,10 +16,12 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DisconnectionError
-from sqlalchemy.pool import NullPool, Pool, QueuePool
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import NullPool
 
 from cds_service.ledger.errors import LedgerSettingError
+from cds_service.ledger.query import Query, Rows
+from cds_service.ledger.readers import Readers
 
 SETTING = "CDS_DATABASE_URL"
 Durability = Literal["normal", "full"]
@@ -79,8 +82,8 @@ class Database:
         self._durability = durability
         self._engine: Engine | None = None
         self._process = 0
-        self._reading: Engine | None = None
-        self._reading_process = 0
+        self._readers: Readers | None = None
+        self._readers_process = 0
         self._was_there = False  # the file of SQLite, which is made but once
 
     @property
@@ -92,25 +95,19 @@ class Database:
         """A new connection. Raises a DBAPIError or OSError where the database cannot be reached."""
         return self._own_engine().connect()
 
-    def connect_to_read(self) -> Connection:
-        """A connection that is kept open between calls of this process, for reading alone; it fails as `connect`."""
-        if self._reading is None or self._reading_process != os.getpid():
-            self._reading = self._make_engine(
-                QueuePool,
-                pool_size=8,
-                max_overflow=8,
-                pool_timeout=0.5,
-                pool_reset_on_return=None,  # no transaction is ever open
-                isolation_level="AUTOCOMMIT",
-            )
-            self._reading_process = os.getpid()
-        return self._reading.connect()
+    def read(self, query: Query, given: Mapping[str, Any]) -> Rows:
+        """What the query finds, over a connection kept open for reading alone. Raises UnreadError and OSError."""
+        if self._readers is None or self._readers_process != os.getpid():
+            engine = self._make_engine(isolation_level="AUTOCOMMIT")  # no transaction is ever open
+            self._readers = Readers(engine, self._file if self.is_sqlite else lambda: None)
+            self._readers_process = os.getpid()
+        return self._readers.read(query, given)
 
     def close_readers(self) -> None:
         """Closes what was kept open for reading and is at rest."""
-        if self._reading is not None and self._reading_process == os.getpid():
-            self._reading.dispose()
-            self._reading = None
+        if self._readers is not None and self._readers_process == os.getpid():
+            self._readers.close()
+            self._readers = None
 
     def connect_patiently(self, seconds: float = _OPERATOR_S) -> Connection:
         """A new connection that waits so long for a lock: an operator would rather wait than be told it is busy."""
@@ -133,10 +130,10 @@ class Database:
             self._engine, self._process = self._make_engine(), os.getpid()
         return self._engine
 
-    def _make_engine(self, pool: type[Pool] = NullPool, **pooling: Any) -> Engine:
+    def _make_engine(self, **more: Any) -> Engine:
         shared: dict[str, Any] = {
-            **pooling,
-            "poolclass": pool,
+            **more,
+            "poolclass": NullPool,
             "hide_parameters": True,  # an error's text must not repeat what was to be kept
             "json_serializer": lambda value: value if isinstance(value, str) else msgspec.json.encode(value).decode(),
             "json_deserializer": msgspec.json.decode,
@@ -147,8 +144,7 @@ class Database:
             engine = create_engine(self.url, connect_args=given, **shared)
             event.listen(engine, "do_connect", self._make_file)
             event.listen(engine, "connect", self._set_up_sqlite)
-            event.listen(engine, "checkout", self._check_file)
-            if "isolation_level" not in pooling:  # a reader needs no transaction, and waits for no writer
+            if "isolation_level" not in more:  # a reader needs no transaction, and waits for no writer
                 event.listen(engine, "begin", self._begin_sqlite)
             return engine
         options = (
@@ -183,11 +179,6 @@ class Database:
             return None
         found = os.stat(self.url.database or "")
         return found.st_dev, found.st_ino
-
-    def _check_file(self, _: Any, record: Any, __: Any) -> None:
-        """Has a kept connection opened anew whose file was removed or replaced: nobody else would find what it has."""
-        if record.info.get(_FILE) != self._file():
-            raise DisconnectionError
 
     def _set_up_sqlite(self, raw: Any, record: Any) -> None:
         record.info[_FILE], self._was_there = self._file(), True

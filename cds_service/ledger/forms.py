@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from cds_service.ledger.database import Database, interrupt
 from cds_service.ledger.fingerprint import new_decision_id
 from cds_service.ledger.lookup import LedgerAwayError, Reader
+from cds_service.ledger.query import Query
 from cds_service.ledger.schema import kept_form
 from cds_service.ledger.sealing import Seal, SealedError
 from cds_service.ledger.store import LedgerStore
@@ -34,7 +35,7 @@ MOST = 5  # forms of one patient; the newest ones stay
 MOST_BYTES = 32 * 1024 * 1024  # of one patient, sealed
 _KEEPING_S = 5.0
 _LARGEST = 64 * 1024 * 1024  # of an opened form
-_OF_PATIENT = (
+_OF_PATIENT = Query(
     select(kept_form.c.id, kept_form.c.form)
     .where(kept_form.c.patient_key == bindparam("patient"))
     .order_by(kept_form.c.id)
@@ -87,7 +88,7 @@ class Forms:
             rows = self._reader.rows(_OF_PATIENT, wanted, deadline - time.monotonic())
         except LedgerAwayError:
             return _UNREAD if ehr_key in refusing else _NONE
-        found = [opened_form(self._seal, row) for row in rows]
+        found = [opened_form(self._seal, form_id, form) for form_id, form in rows]
         forms = tuple(form for form in found if form is not None)
         return KeptForms(forms, is_whole=len(forms) == len(found))
 
@@ -118,12 +119,12 @@ class Forms:
         return True
 
 
-def opened_form(seal: Seal | None, row: Any) -> Json | None:
-    """The form of a row; None where no key opens it."""
+def opened_form(seal: Seal | None, form_id: str, sealed: bytes) -> Json | None:
+    """The form that was kept under this id; None where no key opens it."""
     if seal is None:
         return None
     with suppress(SealedError, zlib.error, Refusal):
-        plain = zlib.decompressobj().decompress(seal.open(bytes(row.form), row.id), _LARGEST)
+        plain = zlib.decompressobj().decompress(seal.open(bytes(sealed), form_id), _LARGEST)
         form = decode(plain)
         return form if isinstance(form, dict) else None
     return None

@@ -111,7 +111,7 @@ def _kept(answer: Answer) -> KeptAnswer:
 
 
 def _answer(kept: KeptAnswer) -> Answer:
-    value = next((v for v in (kept.plain, kept.interval, kept.span) if v is not None), None)
+    value = kept.plain if kept.plain is not None else kept.interval or kept.span
     if value is None:
         raise KeptFactsError("an answer without a value")
     return Answer(kept.link_id, value, kept.reference, kept.display, kept.authored, kept.shown)

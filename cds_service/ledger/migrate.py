@@ -1,17 +1,24 @@
 """Brings the tables up to date at start, and refuses those of a newer version.
 
 Two instances that start at once take turns: by an advisory lock on PostgreSQL, by the write lock on SQLite. Alembic
-is only loaded where there is something to do.
+is only loaded where tables of an earlier version have to be changed.
 """
 
 from pathlib import Path
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, insert, inspect, select, text
 
 from cds_service.ledger.errors import NewerSchemaError
+from cds_service.ledger.schema import metadata
 
 REVISIONS = ("0001", "0002", "0003", "0004")  # oldest first; a test holds them against `migrations/versions`
 HEAD = REVISIONS[-1]
+_VERSION = Table(  # as Alembic makes it
+    "alembic_version",
+    MetaData(),
+    Column("version_num", String(32)),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
 _LOCK = 0x0CD5_1ED6  # any number that no other program of this database takes
 
 
@@ -26,18 +33,21 @@ def migrate(connection: Connection, target: str = HEAD) -> bool:
             connection.execute(text("SET LOCAL lock_timeout = 0"))
             connection.execute(text("SET LOCAL statement_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        if not _is_behind(revision_of(connection), target):
+        found = revision_of(connection)
+        if not _is_behind(found, target):
             return False  # another instance was faster
-        _run(connection, target)
+        if found is None and target == HEAD:
+            _make(connection)
+        else:
+            _run(connection, target)
     return True
 
 
 def revision_of(connection: Connection) -> str | None:
     """The revision that the tables have; None for an empty database."""
-    if not inspect(connection).has_table("alembic_version"):
+    if not inspect(connection).has_table(_VERSION.name):
         return None
-    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-    return found
+    return connection.execute(select(_VERSION.c.version_num)).scalar()
 
 
 def _is_behind(found: str | None, target: str) -> bool:
@@ -49,6 +59,13 @@ def _is_behind(found: str | None, target: str) -> bool:
             f"{HEAD}; run the version that changed them, or give this one a database of its own"
         )
     return REVISIONS.index(found) < REVISIONS.index(target)
+
+
+def _make(connection: Connection) -> None:
+    """The tables as they are now, in an empty database."""
+    metadata.create_all(connection, checkfirst=False)  # a table of that name is somebody else's
+    _VERSION.create(connection, checkfirst=False)
+    connection.execute(insert(_VERSION).values(version_num=HEAD))
 
 
 def _run(connection: Connection, target: str) -> None:

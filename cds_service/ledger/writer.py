@@ -93,7 +93,7 @@ class Writer:
         while not self.ready():
             if time.monotonic() >= until or self._state is State.AWAY:
                 return self.ready()
-            time.sleep(0.01)
+            time.sleep(0.002)
         return True
 
     def close(self, seconds: float) -> None:

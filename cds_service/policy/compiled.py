@@ -31,6 +31,7 @@ class CompiledCriterion:
         self.applies_when = criterion.applies_when.built(shared) if criterion.applies_when is not None else None
         self.review = tuple(CompiledRow(row, shared) for row in criterion.review)
         self.not_met = tuple(CompiledRow(row, shared) for row in criterion.not_met)
+        self.statements = statements_of(criterion)  # every plain one
 
 
 class CompiledNote:
@@ -59,7 +60,7 @@ class CompiledPolicy:
     @cached_property
     def statements(self) -> tuple[Any, ...]:
         """Every plain statement of the file."""
-        found = [statement for criterion in self.source.criteria for statement in statements_of(criterion)]
+        found = [statement for criterion in self.criteria for statement in criterion.statements]
         return (*found, *(statement for note in self.source.notes for statement in statements_in(note.when)))
 
     @cached_property

@@ -4,6 +4,7 @@ A safe loader would turn the NDC `00123` into a number and `no` into false. Dupl
 are refused with the file, the place, what was found and what is allowed.
 """
 
+import sys
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,20 +19,34 @@ class PolicyFileError(ValueError):
 
 
 class _TextLoader(yaml.CBaseLoader if hasattr(yaml, "CBaseLoader") else yaml.BaseLoader):  # type: ignore[misc]
-    """BaseLoader that refuses a key written twice."""
+    """BaseLoader that looks for no types, which would take half of the time, and refuses a key written twice."""
 
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
+        """No tag: `construct_document` goes by what a node is."""
+        return ""
 
-def _mapping(loader: Any, node: yaml.MappingNode) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key_node, value_node in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if key in found:
-            raise PolicyFileError(f"line {key_node.start_mark.line + 1}: the key {key!r} is written twice")
-        found[key] = loader.construct_object(value_node, deep=True)
-    return found
+    def construct_document(self, node: yaml.Node) -> Any:
+        """The node as dicts, lists and strings. Raises PolicyFileError."""
+        if isinstance(node, yaml.ScalarNode):
+            return sys.intern(node.value)  # many words are written again and again, in other policies too
+        if node not in self.constructed_objects:  # an alias stands for what is built already
+            built = self._mapping(node) if isinstance(node, yaml.MappingNode) else self._sequence(node)
+            self.constructed_objects[node] = built
+        return self.constructed_objects[node]
 
+    def _sequence(self, node: yaml.Node) -> list[Any]:
+        return [self.construct_document(part) for part in node.value]
 
-_TextLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+    def _mapping(self, node: yaml.Node) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise PolicyFileError(f"line {line}: a key is one word, not a list or a mapping")
+            if key_node.value in found:
+                raise PolicyFileError(f"line {line}: the key {key_node.value!r} is written twice")
+            found[key_node.value] = self.construct_document(value_node)
+        return found
 
 
 def read_text(path: Path) -> Any:
@@ -42,6 +57,8 @@ def read_text(path: Path) -> Any:
         raise PolicyFileError(f"{path}: {error}") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise PolicyFileError(f"{path}: {error}") from error
+    except RecursionError:
+        raise PolicyFileError(f"{path}: nested too deeply, or in itself") from None
 
 
 def decode(path: Path, found: Any, wanted: type[T]) -> T:

@@ -113,9 +113,13 @@ class Needing(Struct, frozen=True):
 
 def statements_in(expression: Expression) -> list[Any]:
     """Every plain statement in the expression, in order: what the policy asks of a record."""
+    for name in _PLAIN:
+        plain = getattr(expression, name)
+        if plain is not None:
+            return [plain]
     found: list[Any] = []
     for name in (*_COMPOSED, "not_", "if_", "then", "else_"):
         part = getattr(expression, name)
         for inner in part if isinstance(part, tuple) else (part,) if part is not None else ():
             found += statements_in(inner)
-    return found + [plain for name in _PLAIN if (plain := getattr(expression, name)) is not None]
+    return found

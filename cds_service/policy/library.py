@@ -5,7 +5,7 @@ from datetime import date
 from hashlib import sha256
 from pathlib import Path
 
-from cds_service.policy.compiled import CompiledPolicy, statements_of
+from cds_service.policy.compiled import CompiledPolicy
 from cds_service.policy.criteria import AnswerTo, CriterionIs
 from cds_service.policy.documents import PolicyFileError, decode, read_text
 from cds_service.policy.facts import Names
@@ -33,6 +33,7 @@ class Library:
             for product in policy.source.applies_to:
                 by_product.setdefault(product, []).append(policy)
         self._by_product = by_product
+        self._by_version = {(p.source.policy.casefold(), p.source.drug, p.source.version): p for p in policies}
 
     @property
     def products(self) -> Names:
@@ -62,10 +63,7 @@ class Library:
 
     def version(self, policy: str, drug: str, version: date) -> CompiledPolicy | None:
         """That version of the policy, or None."""
-        key = (policy.casefold(), drug, version)
-        return next(
-            (p for p in self.policies if (p.source.policy.casefold(), p.source.drug, p.source.version) == key), None
-        )
+        return self._by_version.get((policy.casefold(), drug, version))
 
 
 def load_library(folder: Path, tests: Mapping[str, str]) -> Library:
@@ -117,13 +115,14 @@ def _check_names(
     answered |= {test for question in source.questions for word in question.words.values() for test in word}
     _refuse(path, "test", answered, tests)
     earlier: set[str] = set()
-    for criterion in source.criteria:
-        if criterion.id in earlier:
-            raise PolicyFileError(f"{path}: criterion {criterion.id} is written twice")
-        for statement in statements_of(criterion):
+    for criterion in policy.criteria:
+        own_id = criterion.source.id
+        if own_id in earlier:
+            raise PolicyFileError(f"{path}: criterion {own_id} is written twice")
+        for statement in criterion.statements:
             if isinstance(statement, CriterionIs) and statement.met not in earlier:
-                raise PolicyFileError(f"{path}: criterion {criterion.id} looks at {statement.met}, which comes later")
-        earlier.add(criterion.id)
+                raise PolicyFileError(f"{path}: criterion {own_id} looks at {statement.met}, which comes later")
+        earlier.add(own_id)
 
 
 def _check_shown_when(path: Path, question: Question, source: Policy) -> None:

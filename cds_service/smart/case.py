@@ -7,7 +7,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cds_service.dtr.forms import Form, Forms
-from cds_service.dtr.prefill import known_answers
 from cds_service.policy.determination import Determination
 from cds_service.policy.facts import Facts
 from cds_service.smart.fields import Answers, answers_in, asked_only, items_of
@@ -71,7 +70,7 @@ def read_case(session: Session, server: Server, service: Service, forms: Forms, 
         raise ProblemError(409, "This order needs no form of ours", "No drug policy of this plan governs it alone.")
     form = _form_of(judged, named, forms, moment.today)
     items = items_of(form)
-    known = known_answers(form.policy, forms.labs, forms.public_url, judged.facts)
+    known = form.filling.answers(judged.facts)
     latest = _latest(sent.record, form, session)
     filled = asked_only(items, known)
     answers = {**known, **(answers_in(latest, items) if latest is not None else {})}

@@ -11,7 +11,6 @@ from msgspec.structs import replace
 from signing import BODY, PUBLIC, TODAY, whole_record
 
 from cds_service.dtr.forms import Form, Forms
-from cds_service.dtr.prefill import known_answers
 from elm import node
 from fhir_mappings.chart import Asked, chart_of, collect
 from fhir_mappings.needs import facts_for, needs_of
@@ -77,7 +76,7 @@ def ours(service: Service, forms: dict[str, Form]) -> Callable[..., Answers]:
         labs = service.vocabulary.labs
         facts = replace(facts_for(form.policy, found, labs), answers={})
         assert form.filled_in_by is not None
-        known = known_answers(form.policy, labs, PUBLIC, facts)
+        known = form.filling.answers(facts)
         return {
             link: _plain(next(iter(value.values())))
             for link, value in known.items()

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from signing import PUBLIC, TODAY, story_named
 
 from cds_service.dtr.package import Known
-from cds_service.dtr.prefill import known_answers
+from cds_service.dtr.prefill import Filling
 from cds_service.policy.dates import Span, day_span
 from cds_service.policy.facts import (
     Answer,
@@ -42,7 +42,7 @@ def bare(service: Service) -> Facts:
 def filled(service: Service, facts: Facts, drug: str = "hemgenix", **changed: Any) -> dict[str, Any]:
     """What is filled in from these facts, as linkId → value, or code of a choice."""
     policy = next(found for found in service.library.current(TODAY) if found.source.drug == drug)
-    given = known_answers(policy, service.vocabulary.labs, PUBLIC, replace(facts, **changed))
+    given = Filling(policy, service.vocabulary.labs, PUBLIC).answers(replace(facts, **changed))
     values = {link: next(iter(value.values())) for link, value in given.items()}
     return {link: value["code"] if "display" in _members(value) else value for link, value in values.items()}
 

@@ -9,7 +9,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from entries import QUICK, entry, keep, opened, until
 from looks import count, rows
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy.exc import DBAPIError
 
 from cds_service.ledger import migrate as migrating
 from cds_service.ledger.database import Database
@@ -26,12 +27,36 @@ def connection(url: str) -> Iterator[Connection]:
         yield found
 
 
-def test_the_steps_lead_to_the_tables_that_are_used(connection: Connection) -> None:
-    """An empty database brought up to date has the tables of `schema.py`, column by column."""
-    assert migrate(connection)
+@pytest.mark.parametrize("steps", [(HEAD,), REVISIONS])
+def test_every_way_leads_to_the_tables_that_are_used(connection: Connection, steps: tuple[str, ...]) -> None:
+    """A database made at once, or step by step, has the tables of `schema.py`, column by column."""
+    assert all(migrate(connection, step) for step in steps)
     with connection.begin():
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
         assert revision_of(connection) == HEAD
+
+
+def test_tables_made_at_once_are_those_of_the_steps(tmp_path: Path) -> None:
+    """Their constraints and indexes, too."""
+    made = []
+    for steps in ((HEAD,), REVISIONS):
+        database = Database(f"sqlite:///{tmp_path / str(len(steps))}.db", QUICK)
+        with database.connect_patiently() as connection:
+            assert all(migrate(connection, step) for step in steps)
+            with connection.begin():
+                tables = connection.execute(text("SELECT name, sql FROM sqlite_master")).all()
+                made.append({(name, " ".join((sql or "").split())) for name, sql in tables})
+    assert made[0] == made[1]
+
+
+def test_another_program_s_table_is_not_taken_for_ours(connection: Connection) -> None:
+    """A database that has a table of one of these names is not empty, and is left as it is."""
+    with connection.begin():
+        connection.execute(text("CREATE TABLE feedback (id INTEGER)"))
+    with pytest.raises(DBAPIError):
+        migrate(connection)
+    with connection.begin():
+        assert set(inspect(connection).get_table_names()) == {"feedback"}
 
 
 def test_nothing_is_done_twice(connection: Connection) -> None:

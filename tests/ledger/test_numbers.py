@@ -3,18 +3,26 @@
 import multiprocessing
 import re
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from multiprocessing.queues import SimpleQueue
 from typing import Any
 
 import pytest
-from entries import entry, keep, opened, soon, until
+from entries import PATIENT, entry, keep, opened, soon, until
 from looks import count, rows
 
 from cds_service.ledger.ledger import Ledger
 from cds_service.ledger.schema import authorization, decision
 from cds_service.ledger.store import LedgerStore
+
+
+@pytest.fixture
+def ledger(url: str) -> Iterator[Ledger]:
+    """A ledger that is reached, and waited for."""
+    with opened(url, limits=PATIENT) as found:
+        yield found
 
 
 def number(ledger: Ledger, order: str = "1", **given: Any) -> str:

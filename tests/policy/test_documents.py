@@ -59,6 +59,27 @@ def test_a_key_written_twice_further_in_is_refused_too(written: Any) -> None:
         read_text(written("a:\n  b: 1\n  b: 2\n"))
 
 
+def test_a_key_written_twice_under_a_tag_is_refused_too(written: Any) -> None:
+    """What a mapping is called does not matter."""
+    with pytest.raises(PolicyFileError, match="line 3: the key 'b' is written twice"):
+        read_text(written("a: !named\n  b: 1\n  b: 2\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("{a: 1}: b\n", "line 1: a key is one word"), ("a: &again [*again]\n", "nested too deeply, or in itself")],
+)
+def test_what_no_document_can_hold_is_refused(written: Any, text: str, message: str) -> None:
+    """A key of several parts, and a list in itself."""
+    with pytest.raises(PolicyFileError, match=message):
+        read_text(written(text))
+
+
+def test_an_alias_stands_for_what_it_names(written: Any) -> None:
+    """Whole, wherever it is written."""
+    assert read_text(written("a: &same {b: [c]}\nd: *same\n")) == {"a": {"b": ["c"]}, "d": {"b": ["c"]}}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
