@@ -16,7 +16,7 @@ from cds_service.ledger.migrate import migrate
 from cds_service.ledger.numbers import KEY, number_for
 from cds_service.ledger.pending import Pending
 from cds_service.ledger.purge import PURGED_AT_ONCE, older_than, purge_some
-from cds_service.ledger.rows import card_rows, decision_row
+from cds_service.ledger.rows import card_rows, decision_row, word
 from cds_service.ledger.schema import authorization, card, decision, feedback, installation, kept_form
 from cds_service.ledger.sealing import Seal
 from hooks.book import Entry, Receipt
@@ -145,6 +145,6 @@ class LedgerStore:
         found = {}
         for entry, row in wanted:
             months = entry.said.policy.authorization.months
-            number, issued_on = number_for(connection, row, self._now().date(), months)
+            number, issued_on = number_for(connection, row, self._now().date(), months, word(entry.carried))
             found[row["id"]] = Receipt(recorded=True, number=number, issued_on=issued_on)
         return found
