@@ -74,7 +74,7 @@ _MEMBER_IS = (
 
 @click.group()
 def ledger() -> None:
-    """What was decided: show, export, purge. Each use is recorded."""
+    """What was decided: show, export, purge. Each use is recorded, but for a look at these records."""
 
 
 @ledger.command()
@@ -133,6 +133,14 @@ def purge(member: str | None, older_than_days: int | None) -> None:
     click.echo(f"{count} rows removed")
     if member is not None and not count:
         _nothing(member)
+
+
+@ledger.command()
+def uses() -> None:
+    """Who did what with the ledger, oldest first."""
+    with _access() as access:
+        for use in access.uses():
+            click.echo(f"{use.at:%Y-%m-%d %H:%M:%S}Z  {use.who}  {use.action}  {use.about}  {use.count}")
 
 
 @ledger.command()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from cryptography.fernet import Fernet
-from entries import POLICIES, entry, keep, opened
+from entries import MARK, POLICIES, entry, keep, opened
 
 from cds_service.cli import main
 
@@ -86,3 +86,15 @@ def test_a_decision_is_opened(decided: tuple[str, str], run: Run) -> None:
     assert sealed["opened"]["replay"] == "inputs-not-readable"
     assert "facts" not in sealed["opened"]
     assert run("ledger", "show").exit_code == 2
+
+
+def test_who_looked_is_shown(decided: tuple[str, str], run: Run) -> None:
+    """Each use in a line, with who it was; names of members and orders are not in it."""
+    name, key = decided
+    run("ledger", "show", name, "--open", CDS_LEDGER_KEYS=key, LOGNAME="ada")
+    run("ledger", "show", "--order", f"MedicationRequest/{MARK}", LOGNAME="ada")
+    lines = run("ledger", "uses").stdout.splitlines()
+    assert [line.split("  ")[1:] for line in lines] == [
+        ["ada", "open", "decision ca-1", "1"],
+        ["ada", "show", "order", "0"],
+    ]
