@@ -173,8 +173,7 @@ def build_service(
     """What every call is answered with. Without a book nothing is kept, and assertion ids are of this process."""
     knowledge = knowledge or load_knowledge(settings.policies_dir)
     library, labs = knowledge.library, knowledge.labs
-    tests = sorted({test for policy in library.policies for test in policy.tests})
-    billed = frozenset[str]().union(*(policy.billed for policy in library.policies))
+    tests = sorted(library.tests)
     own_secret = secrets.token_bytes(32)
     return Service(
         library=library,
@@ -185,7 +184,9 @@ def build_service(
         hcpcs=library.systems.systems["hcpcs"][0],
         orderables=_orderables(labs, tests, library.systems),
         templates=templates(
-            EVERYTHING, [token for test in tests for token in labs.tokens(test)], knowledge.codes.bare_codes(billed)
+            EVERYTHING,
+            [token for test in tests for token in labs.tokens(test)],
+            knowledge.codes.bare_codes(library.billed),
         ),
         default_dialect=settings.default_dialect,
         secret=secret or (lambda: own_secret),

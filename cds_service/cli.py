@@ -116,12 +116,18 @@ def _public_url(port: int) -> str:
 
 def _check_data_dir(settings: "Settings") -> None:
     """Stops here where the service could keep nothing."""
+    from cds_service.smart.session import sealer
+
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         _stop(f"CDS_DATA_DIR: {settings.data_dir} cannot be made a folder: {error.strerror}")
     if not os.access(settings.data_dir, os.W_OK | os.X_OK):
         _stop(f"CDS_DATA_DIR: {settings.data_dir} cannot be written to")
+    try:
+        sealer(settings.data_dir, settings.ledger_keys.get_secret_value())  # makes the key that the workers find
+    except OSError as error:
+        _stop(f"CDS_DATA_DIR: no key for the forms can be kept in {settings.data_dir}: {error.strerror}")
 
 
 def _share_metrics(settings: "Settings") -> None:

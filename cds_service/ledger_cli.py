@@ -1,13 +1,18 @@
-"""The operator's commands on the ledger. Each use of it is written down in the ledger itself."""
+"""The operator's commands on the ledger. Each use of it is written down in the ledger itself.
+
+They end with 1 where what was asked for is not there, or a replay is different; 2 for what cannot be asked, or not with
+these settings and keys; 3 where the ledger cannot be reached; 4 where something that is kept cannot be read.
+"""
 
 import getpass
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -15,14 +20,19 @@ if TYPE_CHECKING:
     from cds_service.ledger.access import Access
     from cds_service.policy.library import Library
 
+_NOT_THERE = "nothing is kept under this name"
+_LONGEST_DAYS = 36_500
+
 
 @contextmanager
 def _access() -> "Iterator[Access]":
+    from msgspec import MsgspecError
     from sqlalchemy.exc import SQLAlchemyError
 
     from cds_service.app import open_ledger
     from cds_service.ledger.errors import LedgerError
     from cds_service.ledger.sealing import SealedError
+    from cds_service.ledger.soundness import DamagedError
     from cds_service.log import configure_logs, service_log
     from cds_service.policy.documents import PolicyFileError
     from cds_service.settings import SettingsError, read_settings
@@ -30,15 +40,17 @@ def _access() -> "Iterator[Access]":
     configure_logs()
     try:
         yield open_ledger(read_settings(os.environ), service_log()).access(getpass.getuser())
-    except (SettingsError, LedgerError, PolicyFileError) as error:
-        click.echo(str(error), err=True)
-        sys.exit(2)
-    except SealedError as error:
-        click.echo(f"{error}; what was sealed anew before it stays so", err=True)
-        sys.exit(2)
-    except SQLAlchemyError as error:
-        click.echo(f"CDS_DATABASE_URL: the ledger cannot be reached ({type(error).__name__})", err=True)
-        sys.exit(3)
+    except (SettingsError, LedgerError, SealedError, PolicyFileError) as error:
+        _end(2, str(error))
+    except (SQLAlchemyError, OSError, DamagedError) as error:
+        _end(3, f"CDS_DATABASE_URL: the ledger cannot be reached ({type(error).__name__})")
+    except (MsgspecError, ValueError) as error:  # whose words may quote what is kept
+        _end(4, f"the ledger holds a row that cannot be read ({type(error).__name__})")
+
+
+def _end(status: int, message: str) -> NoReturn:
+    click.echo(message, err=True)
+    sys.exit(status)
 
 
 def _day(context: click.Context, parameter: click.Parameter, given: str | None) -> datetime | None:
@@ -58,12 +70,9 @@ def _library() -> "Library":
     return load_knowledge(read_settings(os.environ).policies_dir).library
 
 
-def _nothing(member: str | None = None) -> None:
+def _nothing(member: str | None = None) -> NoReturn:
     """Ends with 1, and says how a member is named."""
-    click.echo("nothing is kept under this name", err=True)
-    if member is not None:
-        click.echo(_MEMBER_IS, err=True)
-    sys.exit(1)
+    _end(1, _NOT_THERE if member is None else f"{_NOT_THERE}; {_MEMBER_IS}")
 
 
 _MEMBER_IS = (
@@ -78,16 +87,16 @@ def ledger() -> None:
 
 
 @ledger.command()
-@click.argument("name", default="")
+@click.argument("name", required=False)
 @click.option("--order", default="", help="of this order, by its URL at the EHR")
 @click.option("--user", default="", help="asked by this user of the EHR, by the user's URL there")
 @click.option("--member", help="of this member")
 @click.option(
     "--open", "opening", is_flag=True, help="with the facts and comments, as far as CDS_LEDGER_KEYS open them"
 )
-def show(name: str, order: str, user: str, member: str | None, opening: bool) -> None:
+def show(name: str | None, order: str, user: str, member: str | None, opening: bool) -> None:
     """The decisions of a decision id, assertion id, authorization number, hookInstance or card; or of an order."""
-    if not (name or order or user or member):
+    if name is None and not (order or user or member):
         raise click.UsageError("give a name, --order, --user or --member")
     with _access() as access:
         library = _library() if opening else None
@@ -123,7 +132,7 @@ def forms(member: str | None) -> None:
 
 @ledger.command()
 @click.option("--member", help="everything of this member")
-@click.option("--older-than-days", type=click.IntRange(1), help="everything older")
+@click.option("--older-than-days", type=click.IntRange(1, _LONGEST_DAYS), help="everything older")
 def purge(member: str | None, older_than_days: int | None) -> None:
     """Removes decisions and kept forms of a member, or old ones."""
     if (member is None) == (older_than_days is None):
@@ -158,11 +167,13 @@ def reseal() -> None:
 @click.command()
 def feedback() -> None:
     """What clinicians did with the cards: per kind of card, accepted or overridden, and why."""
+    from fhir_mappings.references import plain
+
     with _access() as access:
         rows = access.feedback_table()
     click.echo(f"{'card':<20} {'outcome':<12} {'count':>6}  reason")
     for row in rows:
-        click.echo(f"{row.kind or 'unknown':<20} {row.outcome:<12} {row.count:>6}  {row.reason_code}")
+        click.echo(f"{row.kind or 'unknown':<20} {row.outcome:<12} {row.count:>6}  {plain(row.reason_code)}")
 
 
 @click.command()
@@ -171,14 +182,17 @@ def feedback() -> None:
 def replay(name: str | None, since: datetime | None) -> None:
     """Judges kept decisions again with the policy version of their day, and shows same or different.
 
-    NAME is one that `ledger show` knows. Ends with 1 where one is different, with 3 where one could not be judged.
+    NAME is one that `ledger show` knows. Ends with 1 where one is different, and with 4 where none is but some could
+    not be judged again.
     """
     if (name is None) == (since is None):
         raise click.UsageError("give either a name or --since")
-    verdicts = []
+    from cds_service.ledger.replay import Verdict
+
+    verdicts: Counter[Verdict] = Counter()
     with _access() as access:
         for found in access.replay(_library(), name=name, since=since):
-            verdicts.append(found.verdict.value)
+            verdicts[found.verdict] += 1
             click.echo(f"{found.decision_id}  {found.verdict.value}")
             if found.policy_file == "changed":
                 click.echo("    the file of the policy version is not the one that decided then")
@@ -188,4 +202,6 @@ def replay(name: str | None, since: datetime | None) -> None:
                 click.echo(f"    cannot be judged again without: {', '.join(found.needs)}")
     if name is not None and not verdicts:
         _nothing()
-    sys.exit(1 if "different" in verdicts else 3 if set(verdicts) - {"same"} else 0)
+    if verdicts[Verdict.DIFFERENT]:
+        sys.exit(1)
+    sys.exit(4 if verdicts.total() > verdicts[Verdict.SAME] else 0)

@@ -5,10 +5,15 @@ Labels are closed sets of our own words; nothing of a caller's or a patient's da
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess, values
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # where several processes count together
+_KINDS = ("counter", "histogram", "gauge_livesum")  # a file of each process for each
+_ROOM = 128 * 1024  # of such a file, more than its counters take
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 
@@ -16,6 +21,9 @@ class Metrics:
     """The service's metrics."""
 
     def __init__(self) -> None:
+        self._is_shared = _FOLDER in os.environ and _take_room(Path(os.environ[_FOLDER]))
+        if not self._is_shared:
+            values.ValueClass = values.MutexValue
         self._registry = CollectorRegistry()
         self._calls = self._counter("cds_calls", "CDS Hooks calls answered", "hook", "status")
         self._times = Histogram(
@@ -84,8 +92,8 @@ class Metrics:
             self._circuits.labels(server).dec()
 
     def text(self) -> bytes:
-        """The metrics of every worker in Prometheus's text format."""
-        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        """The metrics of every worker in Prometheus's text format; of this one alone, where there was no room."""
+        if not self._is_shared:
             return generate_latest(self._registry)
         merged = CollectorRegistry()
         multiprocess.MultiProcessCollector(merged)  # type: ignore[no-untyped-call]
@@ -93,6 +101,24 @@ class Metrics:
 
 
 def forget_process(pid: int) -> None:
-    """Takes the gauges of a worker that ended out of the sums; what it counted stays."""
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
+    """Takes the gauges of a worker that ended out of the sums, if the disk lets it; what it counted stays."""
+    if _FOLDER in os.environ:
+        with suppress(OSError):
+            multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
+
+
+def _take_room(folder: Path) -> bool:
+    """True when the disk has given this process all the room that its counters will take.
+
+    The library maps files full of holes, and whoever writes into one ends by SIGBUS when the disk is full.
+    """
+    files = [folder / f"{kind}_{os.getpid()}.db" for kind in _KINDS]
+    try:
+        for file in files:
+            file.write_bytes(bytes(_ROOM))
+    except OSError:
+        for file in files:
+            with suppress(OSError):
+                file.unlink(missing_ok=True)
+        return False
+    return True

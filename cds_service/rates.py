@@ -30,7 +30,7 @@ class Counts(Storage):
 
     STORAGE_SCHEME = ["counts"]  # noqa: RUF012 - the library's interface
 
-    def __init__(self, clock: Callable[[], float] = time.time, most: int = _MOST_KEYS) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, most: int = _MOST_KEYS) -> None:
         super().__init__()
         self._clock, self._most = clock, most
         self._counts: dict[str, tuple[float, int]] = {}  # key → (end of its window, count)
@@ -66,7 +66,7 @@ class Counts(Storage):
         return count if until > self._clock() else 0
 
     def get_expiry(self, key: str) -> float:
-        """When the key's window ends, epoch seconds; now where there is none."""
+        """When the key's window ends, by the clock; now where there is none."""
         return self._counts.get(key, (self._clock(), 0))[0]
 
     def check(self) -> bool:
@@ -99,7 +99,7 @@ class Rates:
     """The rates, spent call by call."""
 
     def __init__(
-        self, client: str, address: str, throttled: Callable[[str], None], clock: Callable[[], float] = time.time
+        self, client: str, address: str, throttled: Callable[[str], None], clock: Callable[[], float] = time.monotonic
     ) -> None:
         """Rates as written, empty for none; `throttled` is told whose was spent: `client` or `address`."""
         self._client, self._address = client, address

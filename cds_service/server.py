@@ -16,6 +16,8 @@ from cds_service.metrics import forget_process
 from cds_service.settings import Settings
 from cds_service.worker import PatientWorker
 
+_SIFTED = b"POST /smart/form/"  # what was typed there is shown again when the files beside it are too large
+
 
 def run(settings: Settings, knowledge: Knowledge, host: str, port: int) -> None:
     """Serves until told to stop; SIGTERM finishes what is under way."""
@@ -43,6 +45,9 @@ class _Server(BaseApplication):
             "graceful_timeout": 12,
             "timeout": 60,
             "keepalive": 15,
+            "forwarder_headers": "",  # where a request leads is told by its path alone
+            "secure_scheme_headers": {},
+            "sendfile": False,  # it would wait for the client in a thread
             "worker_tmp_dir": None,
             "control_socket_disable": True,  # nobody runs it by a socket, and there may be nowhere to put one
             "proc_name": "cds-service",
@@ -60,7 +65,7 @@ class _Server(BaseApplication):
         return self._build()
 
     def _set_up(self, worker: Any) -> None:
-        worker.most_body = self._most_body
+        worker.most_body, worker.sifted = self._most_body, _SIFTED
         _tame_collector()
 
 

@@ -21,12 +21,14 @@ def body_of(limit: int) -> bytes:
     """The body of the request at hand, of at most `limit` bytes. Raises Refusal and RequestEntityTooLarge."""
     if (request.mimetype or "").lower() not in _BODY_TYPES:
         raise Refusal(415, "not-supported", "Content-Type: expected application/json")
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":  # RFC 9110 §8.4
+        raise Refusal(415, "not-supported", "Content-Encoding: expected none")
     # One byte more than is taken: a body without an announced length is cut there, and not refused.
     request.max_content_length = limit + 1
     try:
         body = request.get_data(cache=False)
     except (ParseException, NoMoreData):  # the chunks are only taken apart as they are read
-        raise Refusal(400, "structure", "the body's chunks are not well-formed (RFC 9112, 7.1)") from None
+        raise Refusal(400, "structure", "the body's chunks are not well-formed (RFC 9112, 7.1), or too many") from None
     if len(body) > limit:
         raise RequestEntityTooLarge
     return body

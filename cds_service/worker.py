@@ -1,9 +1,9 @@
 """gunicorn's threaded worker, with one difference: a thread is given a request only when all of it is there.
 
-The original reads headers and body in the threads that answer, so that as many slow clients as there are threads stop
-it, and it waits up to two seconds for a client to hang up in the loop that serves all others. Here that one loop
-gathers what comes in and sees to partings, so slow clients cost memory and nothing else. Reasons in
-docs/decisions/0004-server.md.
+The original reads headers and body, and writes the answer, in the threads that answer, so that as many slow clients as
+there are threads stop it, and it waits up to two seconds for a client to hang up in the loop that serves all others.
+Here that one loop gathers what comes in, sends on what a client did not take at once, and sees to partings, so slow
+clients cost memory and nothing else. Reasons in docs/decisions/0004-server.md.
 """
 
 import select
@@ -12,23 +12,23 @@ import time
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
-from selectors import EVENT_READ
-from typing import Any
+from selectors import EVENT_READ, EVENT_WRITE
+from typing import Any, cast
 
 from gunicorn.http import errors
-from gunicorn.http.unreader import Unreader
 from gunicorn.workers.gthread import TConn, ThreadWorker
 from msgspec import Struct
 
-from cds_service.framing import Incoming
+from cds_service.framing import Incoming, Received
+from cds_service.outgoing import Outgoing
 
 ARRIVAL_S = 60.0  # in which all of a request must have come
 _STOPPING_S = 4.0  # the same for what had begun to come when the worker was told to stop
 _LINGER_S = 2.0  # for a request that may be on its way on an open connection when the worker stops
 _PARTING_S = 2.0  # for a client to hang up, so that it can read its answer to the end
-_MOST_HELD = 256 * 1024 * 1024  # bytes of unfinished requests; those that take longest make room
+_TAKING_S = 60.0  # for a client to take all of its answer
+_MOST_HELD = 256 * 1024 * 1024  # bytes of unfinished requests, and of untaken answers; the longest under way make room
 _AT_ONCE = 1024 * 1024
-_SEND_BUFFER = 1024 * 1024  # of the socket: whoever reads slowly reads from there, and not from a thread
 _WORD = b"HTTP/1.1 100 Continue\r\n\r\n"
 # What the parser refuses is answered without a body: its own pages and log lines repeat what was sent, and where the
 # framing of a request was wrong, that is a part of somebody's chart.
@@ -45,55 +45,28 @@ _STATUS = (
 _LATE = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
-class Received(Unreader):
-    """A request that is there. The parser reads from it, and never from the socket."""
-
-    def __init__(self, data: bytes, is_cut: bool) -> None:
-        super().__init__()
-        self._data, self._at, self.is_cut = data, 0, is_cut
-
-    @property
-    def has_more(self) -> bool:
-        """True when a next request has begun."""
-        return self._at < len(self._data)
-
-    def chunk(self, size_hint: int | None = None) -> bytes:
-        """The next piece; nothing at the end."""
-        return self.read(size_hint)
-
-    def read(self, size: int | None = None, read_ahead: int | None = None) -> bytes:
-        """The next `size` bytes, or as many as a socket would give; fewer at the end."""
-        start = self._at
-        self._at = min(len(self._data), start + (65_536 if size is None or size < 0 else size))
-        return self._data[start : self._at]
-
-    def unread(self, data: Any) -> None:
-        """Takes back what was read."""
-        back = self._at - len(data)
-        if back >= 0 and self._data[back : self._at] == data:
-            self._at = back
-        else:
-            self._data, self._at = bytes(data) + self._data[self._at :], 0
-
-    def take_buffered(self) -> bytes:
-        """What is left: the beginning of a next request."""
-        return self.read(len(self._data))
-
-
 class _Coming(Struct):
     request: Incoming
     until: float
+
+
+class _Going(Struct):
+    until: float
+    keep: bool  # the connection, once the answer is taken
 
 
 class PatientWorker(ThreadWorker):
     """The worker."""
 
     most_body = 16 * 1024 * 1024
+    sifted = b""  # how requests begin whose files are left out where they are larger than that
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._coming: dict[TConn, _Coming] = {}  # the longest under way first
         self._held = 0
+        self._going: dict[TConn, _Going] = {}  # answers that their clients have not taken yet, alike
+        self._left = 0
         self._busy = 0
         self._parting: dict[TConn, float] = {}
         self._room = bytearray(_AT_ONCE)
@@ -107,13 +80,12 @@ class PatientWorker(ThreadWorker):
     def enqueue_req(self, conn: TConn) -> None:
         """Begins to gather a request: of a new connection, or the next one of a connection that was kept."""
         if conn.parser is None:
+            conn.sock = Outgoing(conn.sock)
             conn.init()
-            with suppress(OSError):
-                conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         parser: Any = conn.parser
         began = parser.unreader.take_buffered()
         conn.sock.setblocking(False)
-        self._coming[conn] = coming = _Coming(Incoming(self.most_body), time.monotonic() + ARRIVAL_S)
+        self._coming[conn] = coming = _Coming(Incoming(self.most_body, self.sifted), time.monotonic() + ARRIVAL_S)
         self.poller.register(conn.sock, EVENT_READ, partial(self._gather, conn))
         self._take(conn, coming, began)
         if conn in self._coming:
@@ -132,6 +104,32 @@ class PatientWorker(ThreadWorker):
         """After the answer: keeps the connection, or parts."""
         self._busy -= 1
         keep = not fs.cancelled() and fs.exception() is None and fs.result()
+        sock = cast(Outgoing, conn.sock)
+        if not sock.left:
+            self._go_on(conn, keep)
+            return
+        sock.setblocking(False)
+        self._going[conn] = _Going(time.monotonic() + _TAKING_S, keep)
+        self._left += len(sock.left)
+        self.poller.register(sock, EVENT_WRITE, partial(self._send_on, conn))
+        while self._left > _MOST_HELD:
+            self._close(next(iter(self._going)))
+
+    def _send_on(self, conn: TConn, sock: Outgoing) -> None:
+        going = self._going.get(conn)
+        if going is None:
+            return  # it made room for another, after the poller had told of it
+        try:
+            self._left -= sock.send_left()
+        except OSError:
+            self._close(conn)
+            return
+        if not sock.left:
+            del self._going[conn]
+            self.poller.unregister(sock)
+            self._go_on(conn, going.keep)
+
+    def _go_on(self, conn: TConn, keep: bool) -> None:
         parser: Any = conn.parser
         received: Received = parser.unreader
         if not keep or received.is_cut:
@@ -157,6 +155,9 @@ class PatientWorker(ThreadWorker):
         for conn, until in list(self._parting.items()):
             if until <= now:
                 self._close(conn)
+        for conn, going in list(self._going.items()):
+            if going.until <= now:
+                self._close(conn)
 
     def _leave_port(self) -> None:
         """Takes what has connected already, and has what comes later refused rather than kept waiting and cut off."""
@@ -170,7 +171,9 @@ class PatientWorker(ThreadWorker):
         self.sockets = []
 
     def _gather(self, conn: TConn, sock: socket.socket) -> None:
-        coming = self._coming[conn]
+        coming = self._coming.get(conn)
+        if coming is None:
+            return  # it made room for another, after the poller had told of it
         try:
             size = sock.recv_into(self._room)
         except (BlockingIOError, InterruptedError):
@@ -190,8 +193,9 @@ class PatientWorker(ThreadWorker):
         if not data:
             return
         request = coming.request
-        self._held += len(data)
+        had = len(request.data)
         request.add(data)
+        self._held += len(request.data) - had
         if request.is_whole:
             self._hand_on(conn, coming)
         elif request.waits_for_word:
@@ -206,9 +210,26 @@ class PatientWorker(ThreadWorker):
         self._busy += 1
         super().enqueue_req(conn)
 
+    def on_client_socket_readable(self, conn: TConn, client: Any) -> None:
+        """Takes the next request of a connection that was kept."""
+        if conn in self.keepalived_conns:  # else it made room for another, after the poller had told of it
+            super().on_client_socket_readable(conn, client)
+
     def _make_room(self) -> None:
-        while self._coming and (self._held > _MOST_HELD or self.nr_conns >= self.worker_connections):
+        while self._coming and self._held > _MOST_HELD:
             self._drop(next(iter(self._coming)))
+        while self.nr_conns >= self.worker_connections:
+            most = max((self.keepalived_conns, self._coming, self._going, self._parting), key=len)
+            if not most:
+                return  # every connection is being answered
+            conn = next(iter(most))
+            if conn in self._coming:
+                self._drop(conn)
+                continue
+            if conn in self.keepalived_conns:
+                self.keepalived_conns.remove(conn)
+                self.poller.unregister(conn.sock)
+            self._close(conn)
 
     def _drop(self, conn: TConn) -> None:
         coming = self._coming[conn]
@@ -235,6 +256,8 @@ class PatientWorker(ThreadWorker):
         self.poller.register(conn.sock, EVENT_READ, partial(self._drain, conn))
 
     def _drain(self, conn: TConn, sock: socket.socket) -> None:
+        if conn not in self._parting:
+            return  # as with what is gathered
         try:
             if sock.recv_into(self._room):
                 return
@@ -246,6 +269,9 @@ class PatientWorker(ThreadWorker):
 
     def _close(self, conn: TConn) -> None:
         if self._parting.pop(conn, None) is not None:
+            self.poller.unregister(conn.sock)
+        if self._going.pop(conn, None) is not None:
+            self._left -= len(cast(Outgoing, conn.sock).left)
             self.poller.unregister(conn.sock)
         self.nr_conns -= 1
         conn.close()

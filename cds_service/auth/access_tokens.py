@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 import jwt
 from msgspec import Struct
 
+_SKEW_S = 60  # by which the clocks of instances may differ
 LIFE_S = 300  # SMART Backend Services: should not exceed five minutes
 _KIND = "at+jwt"  # RFC 9068; a client's own token is a JWT of another kind, signed otherwise
 _ALGORITHM = "HS256"
@@ -57,11 +58,12 @@ class AccessTokens:
                 algorithms=[_ALGORITHM],
                 audience=self._audience,
                 issuer=self._audience,
-                options={"require": ["exp", "sub", "aud", "iss"], "verify_exp": False, "verify_iat": False},
+                options={"require": ["exp", "iat", "sub", "aud", "iss"], "verify_exp": False, "verify_iat": False},
             )
         except jwt.PyJWTError:
             return None
-        if self._clock() >= claims["exp"]:
+        now = self._clock()
+        if now >= claims["exp"] or now < claims["iat"] - _SKEW_S:  # of later than now: the clock was set back
             return None
         return Held(claims["sub"], frozenset(claims["scope"].split()))
 

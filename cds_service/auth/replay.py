@@ -34,16 +34,25 @@ def token_digest(iss: str, jti: str) -> bytes:
     return hashlib.sha256(f"{len(iss)}:{iss}{jti}".encode()).digest()
 
 
-# One row of `total` counts the rows of `seen`, since counting a million takes longer than a call may.
+# One row of `total` counts the rows of `seen`, since counting a million takes longer than a call may. One of `gone`
+# says until when the longest-lived token was good that is not in `seen` any more: a clock that is set back makes such
+# tokens good again, and whether they were used cannot be told.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS seen (digest BLOB PRIMARY KEY, expires_at INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS seen_expires_at ON seen (expires_at);
 CREATE TABLE IF NOT EXISTS total (only INTEGER PRIMARY KEY CHECK (only = 1), rows INTEGER NOT NULL);
 INSERT OR IGNORE INTO total VALUES (1, (SELECT COUNT(*) FROM seen));
 CREATE TRIGGER IF NOT EXISTS seen_more AFTER INSERT ON seen BEGIN UPDATE total SET rows = rows + 1; END;
+CREATE TABLE IF NOT EXISTS gone (only INTEGER PRIMARY KEY CHECK (only = 1), until INTEGER NOT NULL);
+INSERT OR IGNORE INTO gone VALUES (1, 0);
+CREATE TRIGGER IF NOT EXISTS seen_to AFTER DELETE ON seen BEGIN UPDATE gone SET until = MAX(until, OLD.expires_at); END;
 CREATE TRIGGER IF NOT EXISTS seen_less AFTER DELETE ON seen BEGIN UPDATE total SET rows = rows - 1; END;
 """
-_NOTE = "INSERT OR IGNORE INTO seen SELECT ?1, ?2 WHERE (SELECT rows FROM total) < ?3"
+_NOTE = """
+INSERT OR IGNORE INTO seen SELECT ?1, ?2
+WHERE (SELECT rows FROM total) < ?3 AND ?2 > (SELECT until FROM gone)
+"""
+_GONE_UNTIL = "SELECT until FROM gone"
 _KNOWN = "SELECT expires_at FROM seen WHERE digest = ?1"
 _RUN_OUT = "DELETE FROM seen WHERE digest = ?1 AND expires_at <= ?2"
 _PURGE = """
@@ -121,6 +130,8 @@ class SeenTokensFile:
             return True
         if connection.execute(_KNOWN, (digest,)).fetchone() is not None:
             return False
+        if connection.execute(_GONE_UNTIL).fetchone()[0] >= expires_at:
+            raise ReplayStoreError("the clock was set back; tokens of this age are known no more")
         raise ReplayStoreError("the file of used tokens is full")
 
     def _purge(self, connection: sqlite3.Connection, rows: int) -> int:

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from msgspec import Struct
-from msgspec.json import Encoder
+from msgspec.json import Decoder, Encoder
 
 from cds_service.dtr.conditions import Conditions, conditions_of
 from cds_service.dtr.names import DtrVersion, form_url
@@ -26,6 +26,7 @@ Json = dict[str, Any]
 
 _VERSIONS: tuple[DtrVersion, DtrVersion] = ("2.2", "2.0.1")
 write = Encoder(decimal_format="number").encode
+_read = Decoder(float_hook=Decimal).decode
 
 
 class Form(Struct, frozen=True, dict=True):
@@ -33,8 +34,7 @@ class Form(Struct, frozen=True, dict=True):
 
     policy: CompiledPolicy
     url: str
-    questionnaire: Json  # never changed
-    older: Json  # the same for clients that speak DTR 2.0.1
+    questionnaire: Json  # of DTR 2.2; never changed
     filled_in_by: Prefill | None  # what DTR clients fill it in by
     filling: Filling  # what it is filled in by here
     largest_report_mb: Decimal
@@ -70,7 +70,11 @@ class Form(Struct, frozen=True, dict=True):
 
     def spoken(self, version: DtrVersion) -> Json:
         """The Questionnaire for a client that speaks that version of DTR."""
-        return self.older if version == "2.0.1" else self.questionnaire
+        if version == "2.2":
+            return self.questionnaire
+        entry: Json = _read(self.packed[version][0].removesuffix(b","))  # asked for too seldom to be kept in memory
+        resource: Json = entry["resource"]
+        return resource
 
     @property
     def canonical(self) -> str:
@@ -115,7 +119,7 @@ class Forms:
             }
             filling = Filling(policy, self.labs, self.public_url)
             largest = largest_report_mb(policy.source, self._largest_body)
-            yield Form(policy, url, form, older, own, filling, largest, packed)
+            yield Form(policy, url, form, own, filling, largest, packed)
 
     def _code_systems(self) -> list[Json]:
         names = sorted({policy.source.policy for policy in self.library.policies})

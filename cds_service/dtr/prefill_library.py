@@ -55,11 +55,14 @@ def compiled_files(folder: Path, policy: Policy) -> tuple[Path, Path]:
 
 def prefill(policy: CompiledPolicy, library: Library, labs: LabTable, public_url: str) -> Prefill | None:
     """The Library of a form; None where there is none, or its files are not of this policy."""
-    source, wanted = policy.source, to_compile(policy, library, labs)
-    if wanted is None or library.folder is None:
+    source = policy.source
+    if library.folder is None:
         return None
     cql_file, elm_file = compiled_files(library.folder, source)
-    if not cql_file.is_file() or not elm_file.is_file() or cql_file.read_text(encoding="utf-8") != wanted.text:
+    if not cql_file.is_file() or not elm_file.is_file():
+        return None
+    wanted = to_compile(policy, library, labs)
+    if wanted is None or cql_file.read_text(encoding="utf-8") != wanted.text:
         return None
     system = answers_system(source, public_url)
     here = population(policy, library, labs, system)

@@ -54,7 +54,7 @@ class Access:
 
     def show(
         self,
-        name: str = "",
+        name: str | None = None,
         *,
         order: str = "",
         user: str = "",
@@ -69,8 +69,9 @@ class Access:
         with self._opened() as connection:
             where, about = self._chosen(connection, None, member)
             hashes = Fingerprints(read_keys(connection).fingerprints)
-            if name:
-                where, about = [*where, _named(name)], f"decision {word(name)}"
+            if name is not None:
+                name = word(name)
+                where, about = [*where, _named(name)], f"decision {name}"
             with _reading(connection):
                 callers = list(connection.scalars(select(decision.c.caller).distinct())) if order or user else []
                 if order:
@@ -119,7 +120,8 @@ class Access:
         with self._opened() as connection:
             where, about = self._chosen(connection, since, None)
             if name is not None:
-                where, about = [_named(name)], f"decision {word(name)}"
+                name = word(name)
+                where, about = [_named(name)], f"decision {name}"
             self._note(connection, "replay", about, 0)
             hashes = Fingerprints(read_keys(connection).fingerprints)
             for row in _pages(connection, where):

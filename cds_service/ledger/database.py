@@ -22,6 +22,7 @@ from sqlalchemy.pool import NullPool
 from cds_service.ledger.errors import LedgerSettingError
 from cds_service.ledger.query import Query, Rows
 from cds_service.ledger.readers import Readers
+from cds_service.ledger.soundness import Soundness
 
 SETTING = "CDS_DATABASE_URL"
 Durability = Literal["normal", "full"]
@@ -42,6 +43,7 @@ class Limits(Struct, frozen=True):
     idle_s: float = 2.0  # between two looks at a database that nothing is written to
     probe_s: float = 0.25  # between two looks at a database that is away, growing to
     probe_most_s: float = 1.0
+    steady_s: float = 3600.0  # the clock must have run evenly before retention takes out what cannot be brought back
 
 
 def parse_url(text: str) -> URL:
@@ -82,6 +84,7 @@ class Database:
         self._durability = durability
         self._engine: Engine | None = None
         self._process = 0
+        self._soundness = Soundness()
         self._readers: Readers | None = None
         self._readers_process = 0
         self._was_there = False  # the file of SQLite, which is made but once
@@ -92,8 +95,15 @@ class Database:
         return self.url.get_backend_name() == "sqlite"
 
     def connect(self) -> Connection:
-        """A new connection. Raises a DBAPIError or OSError where the database cannot be reached."""
-        return self._own_engine().connect()
+        """A new connection. Raises a DBAPIError, OSError or DamagedError where the database cannot be used."""
+        connection = self._own_engine().connect()
+        if self.is_sqlite:
+            try:
+                self._soundness.check(connection.connection.dbapi_connection, self.url.database or "")
+            except Exception:
+                connection.close()
+                raise
+        return connection
 
     def read(self, query: Query, given: Mapping[str, Any]) -> Rows:
         """What the query finds, over a connection kept open for reading alone. Raises UnreadError and OSError."""
@@ -144,6 +154,7 @@ class Database:
             engine = create_engine(self.url, connect_args=given, **shared)
             event.listen(engine, "do_connect", self._make_file)
             event.listen(engine, "connect", self._set_up_sqlite)
+            event.listen(engine, "handle_error", lambda context: self._soundness.heard(context.original_exception))
             if "isolation_level" not in more:  # a reader needs no transaction, and waits for no writer
                 event.listen(engine, "begin", self._begin_sqlite)
             return engine
@@ -182,6 +193,7 @@ class Database:
 
     def _set_up_sqlite(self, raw: Any, record: Any) -> None:
         record.info[_FILE], self._was_there = self._file(), True
+        self._soundness.saw(record.info[_FILE])
         raw.isolation_level = None  # transactions begin where `_begin_sqlite` says
         if raw.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
             raw.execute("PRAGMA journal_mode = WAL")

@@ -25,6 +25,7 @@ from cds_service.ledger.lookup import LedgerAwayError, Reader
 from cds_service.ledger.query import Query
 from cds_service.ledger.schema import kept_form
 from cds_service.ledger.sealing import Seal, SealedError
+from cds_service.ledger.soundness import DamagedError
 from cds_service.ledger.store import LedgerStore
 from fhir_mappings.references import Json
 from hooks.book import KeptForms
@@ -110,7 +111,7 @@ class Forms:
         Thread(target=run, name="ledger-form", daemon=True).start()
         try:
             done.result(_KEEPING_S)
-        except (TookTooLongError, SQLAlchemyError, OSError):
+        except (TookTooLongError, SQLAlchemyError, OSError, DamagedError):
             given_up.set()
             for connection in opened:
                 interrupt(connection)
@@ -138,8 +139,9 @@ def _write(connection: Connection, row: dict[str, Any], is_sqlite: bool, given_u
         connection.execute(insert(kept_form), row)
         size = func.length(kept_form.c.form).label("size")
         mine = select(kept_form.c.id, size).where(kept_form.c.patient_key == row["patient_key"])
+        is_this = kept_form.c.id == row["id"]  # first, though a clock that was set back may make others newer
         left, gone = MOST_BYTES, []
-        for place, found in enumerate(connection.execute(mine.order_by(kept_form.c.id.desc()))):
+        for place, found in enumerate(connection.execute(mine.order_by(is_this.desc(), kept_form.c.id.desc()))):
             left -= found.size
             if place >= MOST or left < 0:
                 gone.append(found.id)

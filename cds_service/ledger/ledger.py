@@ -53,11 +53,12 @@ class Ledger:
         clock: Callable[[], datetime] = _utc_now,
         log: Any = None,
     ) -> None:
-        self.database = Database(url, limits or Limits(), durability)
+        limits = limits or Limits()
+        self.database = Database(url, limits, durability)
         self.seal = parse_keys(seal_keys)
         self._clock = clock
         self._log = log
-        self._store = LedgerStore(self.seal, service_version, clock, retention_days)
+        self._store = LedgerStore(self.seal, service_version, clock, retention_days, limits.steady_s)
         self._writer = Writer(self.database, self._store, self._notice)
         self.reader = Reader(self.database, self.seal, self.ready)
         self.forms = Forms(self.database, self.seal, self._store, self.reader, clock)

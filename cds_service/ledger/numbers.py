@@ -15,16 +15,16 @@ KEY = ("member_key", "drug", "order_key", "coverage_key")
 
 def number_for(
     connection: Connection, decision: dict[str, Any], today: date, months: int, carried: str = ""
-) -> tuple[str, date]:
+) -> tuple[str, date] | None:
     """The number that stands for the decision's key, with the day it was issued; issued now where there is none.
 
+    None where it has run out: it satisfies nothing any more. It is the caller's to commit before anyone is told.
     `carried` is one that the order says it has: a draft that got another id when it was signed keeps its number, if
     that was given to this member for this drug under this coverage, and is still good.
-    It is the caller's to commit before anyone is told.
     """
     key = {name: decision[name] for name in KEY}
-    if carried and (kept := _carried(connection, key, carried, today)) is not None:
-        return kept
+    if carried and (held := _carried(connection, key, carried, today)) is not None:
+        return held
     while True:
         issued = {
             **key,
@@ -36,9 +36,10 @@ def number_for(
         new = insert_new(connection, authorization).returning(authorization.c.number)
         if connection.execute(new, issued).first() is not None:
             return issued["number"], today
-        found = connection.execute(select(authorization.c.number, authorization.c.issued_on).filter_by(**key)).first()
+        kept = select(*(authorization.c[name] for name in ("number", "issued_on", "expires_on")))
+        found = connection.execute(kept.filter_by(**key)).first()
         if found is not None:
-            return found.number, found.issued_on
+            return (found.number, found.issued_on) if today < found.expires_on else None
         # the random number itself was taken: once in 2**60, but never to be given twice
 
 

@@ -55,13 +55,16 @@ def replay(row: Any, library: Library, seal: Seal | None, hashes: Fingerprints) 
     if policy is None:
         file = f"policies/{row.policy.lower()}/{row.drug}/{row.policy_version}.yaml"
         return _replayed(row, Verdict.POLICY_NOT_HERE, needs=(file,))
-    kept = msgspec.convert(row.findings, tuple[KeptFinding, ...])
+    try:
+        kept = msgspec.convert(row.findings, tuple[KeptFinding, ...])
+    except msgspec.ValidationError:
+        return _replayed(row, Verdict.INPUTS_NOT_READABLE, needs=("findings in a form that this version reads",))
     if row.inputs is None:
         return _replayed(row, Verdict.INPUTS_NOT_KEPT, needs=_needs(policy, kept))
     if seal is None:
         return _replayed(row, Verdict.INPUTS_NOT_READABLE, needs=("the key that the inputs were sealed with",))
     try:
-        facts = decode_facts(seal.open(bytes(row.inputs), row.id))
+        facts = decode_facts(seal.open(row.inputs, row.id))
     except (SealedError, KeptFactsError) as error:
         return _replayed(row, Verdict.INPUTS_NOT_READABLE, needs=(str(error),))
     said = determine(policy, facts)

@@ -25,7 +25,8 @@ RECORDED = Receipt(recorded=True)
 _PROBE = "probe"
 _REFUSING = select(kept_form.c.ehr_key).distinct()
 _LOOK_S = 2.0
-_RETENTION_EVERY = timedelta(hours=1)
+_RETENTION_EVERY_S = 3600.0
+_JUMP_S = 60.0
 
 
 class Decisions(Struct, frozen=True):
@@ -46,7 +47,12 @@ class LedgerStore:
     """The store of one process."""
 
     def __init__(
-        self, seal: Seal | None, service_version: str, now: Callable[[], datetime], retention_days: int | None
+        self,
+        seal: Seal | None,
+        service_version: str,
+        now: Callable[[], datetime],
+        retention_days: int | None,
+        steady_s: float,
     ) -> None:
         self.keys: Keys | None = None  # known once the database was reached
         self.hashes: Fingerprints | None = None
@@ -56,7 +62,9 @@ class LedgerStore:
         self._service_version = service_version
         self._now = now
         self._retention_days = retention_days
-        self._next_retention = now()
+        self._steady_s = steady_s
+        self._ahead = self._clock_ahead()
+        self._next_retention = time.monotonic() + steady_s
 
     def opened(self, connection: Connection) -> None:
         """Brings the tables up to date and reads the keys. Raises NewerSchemaError."""
@@ -80,12 +88,21 @@ class LedgerStore:
     def beat(self, connection: Connection) -> None:
         """Asks for nothing, on SQLite with the write lock; from time to time takes out what is past its retention."""
         with connection.begin():
-            if self._retention_days is not None and self._now() >= self._next_retention:
+            if self._retention_days is not None and self._is_due():
                 before = self._now() - timedelta(days=self._retention_days)
                 if purge_some(connection, older_than(before), PURGED_AT_ONCE) < PURGED_AT_ONCE:
-                    self._next_retention = self._now() + _RETENTION_EVERY
+                    self._next_retention = time.monotonic() + _RETENTION_EVERY_S
             else:
                 self._look(connection)
+
+    def _is_due(self) -> bool:
+        ahead = self._clock_ahead()
+        if abs(ahead - self._ahead) > _JUMP_S:  # it was set: rightly or wrongly is not known yet
+            self._ahead, self._next_retention = ahead, time.monotonic() + self._steady_s
+        return time.monotonic() >= self._next_retention
+
+    def _clock_ahead(self) -> float:
+        return self._now().timestamp() - time.monotonic()
 
     def _look(self, connection: Connection) -> None:
         self.refusing = frozenset(connection.scalars(_REFUSING))
@@ -145,6 +162,7 @@ class LedgerStore:
         found = {}
         for entry, row in wanted:
             months = entry.said.policy.authorization.months
-            number, issued_on = number_for(connection, row, self._now().date(), months, word(entry.carried))
-            found[row["id"]] = Receipt(recorded=True, number=number, issued_on=issued_on)
+            number = number_for(connection, row, self._now().date(), months, word(entry.carried))
+            if number is not None:
+                found[row["id"]] = Receipt(recorded=True, number=number[0], issued_on=number[1])
         return found

@@ -41,13 +41,14 @@ def pages_blueprint(service: Service) -> Blueprint:
 
     def _found(policy: str, drug: str, version: str, today: date) -> CompiledPolicy | None:
         """That version; the one in force where none is named."""
+        policy, drug = policy.casefold(), drug.casefold()
         if version:
             try:
                 return service.library.version(policy, drug, date.fromisoformat(version))
             except ValueError:
                 return None
         in_force = service.library.current(today)
-        return next((p for p in in_force if (p.source.policy.lower(), p.source.drug) == (policy, drug)), None)
+        return next((p for p in in_force if (p.source.policy.casefold(), p.source.drug) == (policy, drug)), None)
 
     return routes
 

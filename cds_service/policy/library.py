@@ -8,7 +8,7 @@ from pathlib import Path
 from cds_service.policy.compiled import CompiledPolicy
 from cds_service.policy.criteria import AnswerTo, CriterionIs
 from cds_service.policy.documents import PolicyFileError, decode, read_text
-from cds_service.policy.facts import Names
+from cds_service.policy.facts import NO_NAMES, Names
 from cds_service.policy.policy import Policy, Question
 from cds_service.policy.value_sets import Systems, ValueSet, read_systems, read_value_sets
 
@@ -33,6 +33,8 @@ class Library:
             for product in policy.source.applies_to:
                 by_product.setdefault(product, []).append(policy)
         self._by_product = by_product
+        self.tests = frozenset(test for policy in policies for test in policy.tests)  # that some policy asks for
+        self.billed = NO_NAMES.union(*(policy.billed for policy in policies))  # product sets looked for in bills
         self._by_version = {(p.source.policy.casefold(), p.source.drug, p.source.version): p for p in policies}
 
     @property

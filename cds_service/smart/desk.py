@@ -13,6 +13,7 @@ from cds_service.auth.replay import SeenTokens
 from cds_service.dtr.forms import Forms
 from cds_service.dtr.names import DtrVersion
 from cds_service.policy.determination import Determination
+from cds_service.policy.policy import Question
 from cds_service.smart.about import about_view
 from cds_service.smart.case import Case, answer_now
 from cds_service.smart.ehr import EhrClient
@@ -113,7 +114,7 @@ class Desk(Struct, frozen=True):
             groups=groups_view(
                 case.form, case.said, said, shown, _unchanged(origins, shown, case.answers), errors, _attached(answers)
             ),
-            errors=_listed(case.form.policy.questions, errors),
+            errors=listed(case.form.policy.questions, errors),
             notice=notice or session.note,
             is_trouble=status >= 400,
             sid=session.sid,
@@ -142,7 +143,7 @@ def _unchanged(origins: dict[str, str], texts: dict[str, str], filled: Answers) 
     }
 
 
-def _listed(questions: Any, errors: dict[str, str]) -> list[tuple[str, str, str]]:
+def listed(questions: Mapping[str, Question], errors: dict[str, str]) -> list[tuple[str, str, str]]:
     """The errors in the form's order: linkId, question, what is wrong."""
     return [(name, questions[name].text, errors[name]) for name in questions if name in errors]
 

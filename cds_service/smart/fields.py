@@ -87,7 +87,7 @@ def _quantity(question: Question, text: str) -> Json:
     found = _NUMBER.fullmatch(text)
     if found is None:
         hint = "Use a point and not a comma, and leave the unit out." if "," in text else "Leave the unit out."
-        raise FieldError(f"Enter a number{_range(question)} in {unit_text(question.unit)}, like 1.5. {hint}")
+        raise FieldError(f"Enter a number{_range(question)}. {hint}")
     number = Decimal(found[2])  # with its digits: 1.50 stays 1.50
     _check_range(question, number)
     comparator = {"comparator": found[1]} if found[1] else {}
@@ -101,9 +101,10 @@ def _check_range(question: Question, number: Decimal) -> None:
 
 
 def _range(question: Question) -> str:
+    unit = f" in {unit_text(question.unit)}" if question.unit else ""
     if question.min is not None and question.max is not None:
-        return f" from {question.min} to {question.max}"
-    return f" from {question.min}" if question.min is not None else ""
+        return f" from {question.min} to {question.max}{unit}"
+    return f" from {question.min}{unit}" if question.min is not None else unit
 
 
 def _day(text: str, today: date) -> str:

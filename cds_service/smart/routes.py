@@ -3,6 +3,7 @@
 import hmac
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from flask import Blueprint, Response, g, redirect, request
@@ -14,6 +15,7 @@ from cds_service.auth.replay_redis import SeenTokensRedis
 from cds_service.dtr.forms import Forms
 from cds_service.policy.reasons import Status
 from cds_service.settings import Settings
+from cds_service.sieve import LEFT_OUT
 from cds_service.smart.case import Case, begun, read_case
 from cds_service.smart.desk import Desk, Keep, title_of, to_form
 from cds_service.smart.ehr import EhrClient
@@ -23,7 +25,17 @@ from cds_service.smart.page import answer_view, render
 from cds_service.smart.posted import read_form
 from cds_service.smart.problems import LAUNCH_AGAIN, ProblemError, SignedOutError
 from cds_service.smart.saving import as_typed, completed, saved
-from cds_service.smart.session import LAUNCH_S, Pending, Session, TooLargeError, cookie_of, now_s, sealer, set_cookie
+from cds_service.smart.session import (
+    LAUNCH_S,
+    Pending,
+    Session,
+    TooLargeError,
+    cookie_of,
+    is_past,
+    now_s,
+    sealer,
+    set_cookie,
+)
 from cds_service.smart.typed_again import typed_again, typed_before
 from cds_service.web import where_of
 from fhir_mappings.servers import bases_of
@@ -33,6 +45,10 @@ from hooks.service import Service
 _STATE = re.compile(r"[A-Za-z0-9_\-]{20,100}")
 _READING_S = 8.0
 _TRY_AGAIN = "Try again in a moment."
+_FILES_TOO_LARGE = (
+    "The files are too large together",
+    "None was taken. The form says how large each may be: choose smaller ones, or go on without.",
+)
 _TOO_LARGE = (
     "None of it was taken, and your browser does not keep what you typed since the form was last saved. "
     "Open the form again from the order; it says how large each report may be."
@@ -114,6 +130,8 @@ def smart_blueprint(desk: Desk, settings: Settings) -> Blueprint:
             return typed_again(desk, session, sent, files)
         _check_own(session, sent)
         g.sent = session, sent, files
+        if LEFT_OUT in request.headers:
+            raise ProblemError(413, *_FILES_TOO_LARGE)
         try:
             case = _case(desk, session)
             step = completed if sent.get("action") == "complete" else saved
@@ -154,14 +172,25 @@ def smart_blueprint(desk: Desk, settings: Settings) -> Blueprint:
 
     @routes.errorhandler(ProblemError)
     def problem(error: ProblemError) -> Response:
-        if error.status >= 500 and "sent" in g:
+        if (error.status >= 500 or error.status in (413, 429)) and "sent" in g:
             session, sent, files = g.sent
             return typed_again(desk, session, sent, files, error)
         return _page(error.status, error.title, error.advice)
 
     @routes.errorhandler(Refusal)
-    def refused(_: Refusal) -> Response:
-        return problem(ProblemError(502, "Part of the chart could not be used", _TRY_AGAIN))
+    def refused(refusal: Refusal) -> Response:
+        if refusal.status != 429:
+            return problem(ProblemError(502, "Part of the chart could not be used", _TRY_AGAIN))
+        if request.endpoint == "smart.filled":
+            keep_typed()
+        return problem(ProblemError(429, "Too much was asked for at once", "Wait a minute, and try again."))
+
+    def keep_typed() -> None:
+        with suppress(HTTPException, ProblemError):
+            session, (sent, files) = desk.session((request.view_args or {})["sid"]), read_form(settings.max_body_bytes)
+            if session is not None:
+                _check_own(session, sent)
+            g.sent = session, sent, files
 
     @routes.errorhandler(SignedOutError)
     def signed_out(_: SignedOutError) -> Response:
@@ -220,7 +249,7 @@ def _pending(desk: Desk, state: str) -> Pending:
     """The launch of this state, which counts once. Raises ProblemError."""
     sealed = cookie_of(request.cookies, f"launch-{state[:12]}-") if _STATE.fullmatch(state) else ""
     pending = desk.sealer.open(sealed, Pending)
-    if pending is None or not hmac.compare_digest(pending.state, state) or now_s() - pending.at > LAUNCH_S:
+    if pending is None or not hmac.compare_digest(pending.state, state) or is_past(pending.at, LAUNCH_S, now_s()):
         raise ProblemError(403, "This sign-in was not begun here, or too long ago", LAUNCH_AGAIN)
     g.frame = pending.iss
     try:

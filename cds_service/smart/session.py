@@ -11,6 +11,7 @@ import time
 import zlib
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,6 +24,7 @@ from cds_service.smart.frames import is_framed
 
 LIFETIME_S = 15 * 60  # without a sign of the person
 LAUNCH_S = 10 * 60  # for signing in
+_SKEW_S = 60  # by which the clocks of instances may differ
 _PART = 3800  # characters of one cookie; browsers keep 4096 bytes with its name
 _PARTS = 2  # a request's Cookie header may be 8 KiB
 _LARGEST = 60_000  # of an opened value
@@ -62,7 +64,12 @@ class Session(Struct, frozen=True):
 
     def is_over(self, now: float) -> bool:
         """True when the person has to sign in again."""
-        return now - self.seen > LIFETIME_S or (self.until != 0 and now >= self.until)
+        return is_past(self.seen, LIFETIME_S, now) or (self.until != 0 and now >= self.until)
+
+
+def is_past(at: int, seconds: int, now: float) -> bool:
+    """True when more than these seconds have gone since; also where that cannot be told, since the clock was set."""
+    return not at - _SKEW_S <= now <= at + seconds
 
 
 class Pending(Struct, frozen=True):
@@ -116,18 +123,28 @@ def sealer(data_dir: Path, ledger_keys: str) -> Sealer:
 def _key_of(data_dir: Path) -> bytes:
     path = data_dir / _KEY_FILE
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if path.exists() and not _is_key(path.read_bytes()):
+        path.unlink()  # cut off with the power: whoever has a form open signs in again
     if not path.exists():
         # Under another name first: a worker beside this one must find all of it, or nothing.
         draft = data_dir / f"{_KEY_FILE}.{os.getpid()}"
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(Fernet.generate_key())
         try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass
+            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                file.write(Fernet.generate_key())
+                file.flush()
+                os.fsync(file.fileno())
+            with suppress(FileExistsError):
+                os.link(draft, path)
         finally:
-            draft.unlink()
+            draft.unlink(missing_ok=True)
     return path.read_bytes()
+
+
+def _is_key(found: bytes) -> bool:
+    with suppress(ValueError):
+        Fernet(found)
+        return True
+    return False
 
 
 def set_cookie(response: Response, name: str, sealed: str, path: str, secure: bool, lifetime_s: int | None) -> None:

@@ -13,8 +13,10 @@ from flask import Response
 from msgspec.structs import replace
 from werkzeug.datastructures import MultiDict
 
+from cds_service.dtr.reports import MEGABYTE
+from cds_service.smart.attachments import too_large
 from cds_service.smart.case import Case
-from cds_service.smart.desk import Desk
+from cds_service.smart.desk import Desk, listed
 from cds_service.smart.fields import FieldError, items_of, parse_text
 from cds_service.smart.frames import is_framed
 from cds_service.smart.page import groups_view, render
@@ -46,14 +48,18 @@ def typed_again(
             parse_text(form, form.policy.questions[name], text, today, desk.forms.public_url)
         except FieldError as error:
             errors[name] = str(error)
-    chosen = [name for name, file in files.items() if name in items and file.filename]
-    errors.update(dict.fromkeys(chosen, "Choose the file again: it was not taken."))
+    largest = form.largest_report_mb * MEGABYTE
+    for name, file in files.items():
+        if name in items and file.filename:
+            is_large = file.content_length > largest
+            errors[name] = too_large(form.largest_report_mb) if is_large else "Choose the file again: it was not taken."
 
     def shown(sid: str, goes_on: bool) -> Response:
         page = render(
             "typed_again.html",
             title=f"Documentation for {form.policy.source.name}",
             policy=form.policy.source,
+            errors=listed(form.policy.questions, errors),
             groups=groups_view(form, None, None, texts, {}, errors, {}),
             sid=sid,
             goes_on=goes_on,

@@ -238,6 +238,17 @@ def test_without_a_shared_key_no_token_is_issued_or_checked(
         AccessTokens(PUBLIC, lambda: None).issue(CLIENT, ["system/*.rs"])
 
 
+def test_a_clock_that_is_set_back_makes_no_token_last_longer() -> None:
+    """One of later than now is refused; a minute's difference between instances is none."""
+    now = 1_800_000_000.0
+    tokens = AccessTokens(PUBLIC, lambda: bytes(32), lambda: now)
+    issued = tokens.issue(CLIENT, ["system/Questionnaire.rs"])
+    now -= 60
+    assert tokens.held(issued) is not None
+    now -= 1
+    assert tokens.held(issued) is None
+
+
 def test_a_service_that_asks_for_no_tokens_issues_none(tmp_path: Path) -> None:
     """There is nothing to be opened by one."""
     app = create_app(read_settings({}, public_url=PUBLIC, auth="off", data_dir=tmp_path))

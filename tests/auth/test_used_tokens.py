@@ -92,6 +92,18 @@ def test_a_token_that_ran_out_may_be_named_again(store: SeenTokensFile, clock: C
     assert not store.first_use(ISS, "a", LATER + 300)
 
 
+def test_a_clock_that_is_set_back_makes_no_used_token_good_again(store: SeenTokensFile, clock: Clock) -> None:
+    """What ran out was forgotten; whether a token of that age was used cannot be told, and of a newer one it can."""
+    store.first_use(ISS, "a", LATER)
+    clock.now = LATER
+    assert all(store.first_use(ISS, f"later {number}", LATER + 300) for number in range(70))
+    clock.now = NOW
+    with pytest.raises(ReplayStoreError, match="set back"):
+        store.first_use(ISS, "a", LATER)
+    assert store.first_use(ISS, "b", LATER + 1)
+    assert not store.first_use(ISS, "later 0", LATER + 300)
+
+
 def test_one_of_32_threads_wins(store: SeenTokensFile) -> None:
     """32 threads with the same token have one winner, each time."""
     with ThreadPoolExecutor(32) as pool:

@@ -183,7 +183,7 @@ def test_the_policy_is_printed_with_its_codes(page: Page, demo: str) -> None:
     assert pages_of(page) <= 20
 
 
-@pytest.mark.parametrize("width", [1280, 768, 640, 390, 320])
+@pytest.mark.parametrize("width", [1280, 1024, 768, 640, 390, 320])
 def test_nothing_of_the_demo_is_wider_than_the_screen(new_page: Callable[..., Page], demo: str, width: int) -> None:
     """640 pixels is also 1280 at 200 %, and 320 is 1280 at 400 % (WCAG 1.4.10)."""
     page = new_page(width)

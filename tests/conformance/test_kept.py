@@ -249,7 +249,7 @@ def test_what_is_kept_ends(own: Settings, caller: Ehr) -> None:
         service_version="0",
         clock=lambda: later,
         retention_days=30,
-        limits=Limits(idle_s=0.1),
+        limits=Limits(idle_s=0.1, steady_s=0.0),
     )
     assert ledger.start(5.0)
     try:

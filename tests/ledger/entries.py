@@ -21,7 +21,9 @@ from hooks.book import Entry, Receipt
 
 POLICIES = Path(__file__).parents[2] / "policies"
 DAY = date(2026, 11, 24)
-QUICK = Limits(patience_s=0.6, lock_s=0.3, stall_s=0.5, connect_s=2, idle_s=0.2, probe_s=0.05, probe_most_s=0.1)
+QUICK = Limits(
+    patience_s=0.6, lock_s=0.3, stall_s=0.5, connect_s=2, idle_s=0.2, probe_s=0.05, probe_most_s=0.1, steady_s=0.0
+)
 PATIENT = Limits(patience_s=5, lock_s=4, stall_s=4.5)  # for what is no matter of time, on a busy machine
 MARK = "MARKEDPATIENT"  # in everything that a chart says
 

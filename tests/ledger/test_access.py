@@ -5,8 +5,9 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from entries import MARK, entry, keep, opened, soon, until
+from entries import MARK, QUICK, entry, keep, opened, soon, until
 from looks import count, rows
+from msgspec.structs import replace
 
 from cds_service.ledger.access import Use
 from cds_service.ledger.feedback import FeedbackItem
@@ -90,6 +91,22 @@ def test_retention_takes_out_what_is_past_it(url: str) -> None:
     with opened(url, clock=lambda: later, retention_days=32) as ledger:
         assert not until(lambda: count(ledger, decision) == 0, 0.6)
     with opened(url, clock=lambda: later, retention_days=30) as ledger:
+        assert until(lambda: count(ledger, decision) == 0)
+
+
+def test_a_clock_that_was_set_takes_nothing_out_for_a_while(url: str) -> None:
+    """Neither by a service that starts with it, nor by one under which it is set: it may be wrong."""
+    later = datetime.now(UTC) + timedelta(days=300)
+    steady = replace(QUICK, steady_s=1.0)
+    with opened(url) as ledger:
+        keep(ledger, entry("1"))
+    with opened(url, clock=lambda: later, retention_days=30, limits=steady) as ledger:
+        assert not until(lambda: count(ledger, decision) == 0, 0.7)
+    now = datetime.now(UTC)
+    with opened(url, clock=lambda: now, retention_days=30, limits=steady) as ledger:
+        assert not until(lambda: count(ledger, decision) == 0, 1.5)
+        now = later
+        assert not until(lambda: count(ledger, decision) == 0, 0.7)
         assert until(lambda: count(ledger, decision) == 0)
 
 

@@ -1,100 +1,126 @@
-"""The operator's commands on the ledger: what they print, and with which status they end."""
+"""The operator's commands, given what they cannot do: a word and a status, no traceback, and no silence for "same"."""
 
-import json
 import os
-import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 from cryptography.fernet import Fernet
-from entries import MARK, POLICIES, entry, keep, opened
+from entries import entry, keep, opened, soon
 
 from cds_service.cli import main
+from cds_service.ledger.feedback import FeedbackItem
 
-HEMGENIX = "pharmacy-109/hemgenix/2025-11-20.yaml"
+KEY, OTHER = Fernet.generate_key().decode(), Fernet.generate_key().decode()
 Run = Callable[..., Result]
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """A function: the result of a command, with a data folder and settings of its own."""
+def run(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A function: the result of a command, which must not have ended by an exception."""
     for name in [name for name in os.environ if name.startswith("CDS_")]:
         monkeypatch.delenv(name)
 
     def command(*arguments: str, **given: str) -> Result:
-        return CliRunner(env={"CDS_DATA_DIR": str(tmp_path / "data"), **given}).invoke(main, arguments)
+        environment = {"CDS_DATABASE_URL": sqlite_url, "CDS_LEDGER_KEYS": KEY, **given}
+        found = CliRunner(env=environment).invoke(main, arguments)
+        assert found.exception is None or isinstance(found.exception, SystemExit), repr(found.exception)
+        return found
 
     return command
 
 
 @pytest.fixture
-def decided(tmp_path: Path) -> tuple[str, str]:
-    """A ledger with one decision; its name and the key."""
-    key = Fernet.generate_key().decode()
-    with opened(f"sqlite:///{tmp_path}/data/ledger.db", seal_keys=key) as ledger:
-        keep(ledger, entry("1"))
-    return "ca-1", key
+def kept(sqlite_url: str) -> str:
+    """The id of one decision, sealed with KEY."""
+    with opened(sqlite_url, seal_keys=KEY) as ledger:
+        keep(ledger, entry())
+    with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as connection:
+        (found,) = connection.execute("SELECT id FROM decision").fetchone()
+    return str(found)
 
 
-def test_a_replay_takes_the_policies_of_the_settings(decided: tuple[str, str], run: Run, tmp_path: Path) -> None:
-    """`CDS_POLICIES_DIR` is what the service judged by, and not the shipped policies."""
-    name, key = decided
-    own = Path(shutil.copytree(POLICIES, tmp_path / "policies"))
-    written = (own / HEMGENIX).read_text()
-    assert "test: platelets, below: 50," in written
-    (own / HEMGENIX).write_text(written.replace("test: platelets, below: 50,", "test: platelets, below: 250,"))
-    assert run("replay", name, CDS_LEDGER_KEYS=key).exit_code == 0
-    found = run("replay", name, CDS_LEDGER_KEYS=key, CDS_POLICIES_DIR=str(own))
-    assert found.exit_code == 1
-    assert "8c: met then, unknown (inconclusive) now" in found.stdout
+@pytest.mark.parametrize("name", ["unknown", "' OR 1=1 --", "%", "", "\udcff", "a\0b", "é" * 5000])
+@pytest.mark.parametrize("command", [("ledger", "show"), ("replay",)], ids=["show", "replay"])
+def test_a_name_under_which_nothing_is_kept(command: tuple[str, ...], name: str, kept: str, run: Run) -> None:
+    """Is said, and ends with 1: a replay that found nothing to replay is not "same"."""
+    found = run(*command, "--", name)
+    assert (found.exit_code, found.stdout, found.stderr) == (1, "", "nothing is kept under this name\n")
 
 
-def test_a_replay_that_cannot_be_done_is_no_success(decided: tuple[str, str], run: Run) -> None:
-    """Status 3 without the key; a name that is not kept is said to be so."""
-    name, _ = decided
-    assert run("replay", name).exit_code == 3
-    unknown = run("replay", "ca-2")
-    assert (unknown.exit_code, unknown.stdout) == (1, "")
-    assert "nothing is kept" in unknown.stderr
+def test_a_replay_that_was_the_same(kept: str, run: Run) -> None:
+    """Ends with 0, and nothing else does."""
+    assert (run("replay", kept).exit_code, run("replay", "--since", "2026-01-01").exit_code) == (0, 0)
 
 
-@pytest.mark.parametrize("command", [("ledger", "purge"), ("ledger", "export"), ("ledger", "show")])
-def test_a_member_that_is_not_kept_is_told(command: tuple[str, ...], decided: tuple[str, str], run: Run) -> None:
-    """Status 1, and how members are named: a purge that found nobody must not look done."""
-    found = run(*command, "--member", "M-4711")
-    assert found.exit_code == 1
-    assert "payer <system>|<value> <member number>" in found.stderr
+@pytest.mark.parametrize("keys", [OTHER, ""], ids=["another", "none"])
+def test_a_replay_without_the_key(keys: str, kept: str, run: Run) -> None:
+    """Of one decision or of all: it is not known whether it is the same, and the status says so."""
+    for found in (
+        run("replay", kept, CDS_LEDGER_KEYS=keys),
+        run("replay", "--since", "2026-01-01", CDS_LEDGER_KEYS=keys),
+    ):
+        assert found.exit_code == 4
+        assert "inputs-not-readable" in found.stdout
 
 
-def test_resealing_says_what_it_cannot_do(decided: tuple[str, str], run: Run) -> None:
-    """Without a key, and with another than what was sealed with; no traceback."""
-    for keys, said in (("", "CDS_LEDGER_KEYS: no key"), (Fernet.generate_key().decode(), "none of the keys")):
-        found = run("ledger", "reseal", CDS_LEDGER_KEYS=keys)
-        assert found.exit_code == 2
-        assert said in found.stderr
-        assert "Traceback" not in found.output
+def test_sealing_anew_without_the_old_key(kept: str, run: Run) -> None:
+    """Names the setting; with the old key behind the new one it works."""
+    found = run("ledger", "reseal", CDS_LEDGER_KEYS=OTHER)
+    assert (found.exit_code, found.stderr) == (2, "none of the keys in CDS_LEDGER_KEYS opens it\n")
+    assert run("ledger", "reseal", CDS_LEDGER_KEYS=f"{OTHER},{KEY}").exit_code == 0
+    assert run("replay", kept, CDS_LEDGER_KEYS=OTHER).exit_code == 0
 
 
-def test_a_decision_is_opened(decided: tuple[str, str], run: Run) -> None:
-    """With the key its facts are shown; without it they are not, and the rest is."""
-    name, key = decided
-    shown = json.loads(run("ledger", "show", name, "--open", CDS_LEDGER_KEYS=key).stdout)
-    assert shown["opened"]["facts"]["person"]["display"]
-    sealed = json.loads(run("ledger", "show", name, "--open").stdout)
-    assert sealed["opened"]["replay"] == "inputs-not-readable"
-    assert "facts" not in sealed["opened"]
-    assert run("ledger", "show").exit_code == 2
+@pytest.mark.parametrize("days", ["99999999999", "1000000", "0", "-1"])
+def test_an_age_that_is_none(days: str, kept: str, run: Run) -> None:
+    """Is refused, and nothing goes."""
+    assert run("ledger", "purge", "--older-than-days", days).exit_code == 2
+    assert run("ledger", "show", kept).exit_code == 0
 
 
-def test_who_looked_is_shown(decided: tuple[str, str], run: Run) -> None:
-    """Each use in a line, with who it was; names of members and orders are not in it."""
-    name, key = decided
-    run("ledger", "show", name, "--open", CDS_LEDGER_KEYS=key, LOGNAME="ada")
-    run("ledger", "show", "--order", f"MedicationRequest/{MARK}", LOGNAME="ada")
-    lines = run("ledger", "uses").stdout.splitlines()
-    assert [line.split("  ")[1:] for line in lines] == [
-        ["ada", "open", "decision ca-1", "1"],
-        ["ada", "show", "order", "0"],
+@pytest.mark.parametrize(
+    ("column", "value", "status"),
+    [
+        ("findings", '{"no": "list"}', 4),
+        ("findings", '[{"id": 1}]', 4),
+        ("findings", "no JSON", 4),
+        ("inputs", b"rubbish", 4),
+        ("inputs", "text", 4),
+        ("day", "no day", 4),
+        ("outcome", "made-up", 1),
+    ],
+)
+def test_a_row_that_somebody_changed(
+    column: str, value: str | bytes, status: int, kept: str, sqlite_url: str, run: Run
+) -> None:
+    """Is different, or cannot be judged again; it is never the same."""
+    with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as connection:
+        connection.execute(f"UPDATE decision SET {column} = ?", (value,))  # noqa: S608
+    found = run("replay", kept)
+    assert found.exit_code == status
+    assert "rubbish" not in found.output
+
+
+@pytest.mark.parametrize("place", ["a folder", "a file below a file", "no database"])
+def test_a_ledger_that_cannot_be_opened(place: str, tmp_path: Path, run: Run) -> None:
+    """Ends with 3 and the kind of the error."""
+    (tmp_path / "file").write_bytes(b"no database" * 1000)
+    path = {"a folder": tmp_path, "a file below a file": tmp_path / "file" / "x", "no database": tmp_path / "file"}[
+        place
     ]
+    found = run("ledger", "show", "x", CDS_DATABASE_URL=f"sqlite:///{path}")
+    assert found.exit_code == 3
+    assert found.stderr.startswith("CDS_DATABASE_URL: the ledger cannot be reached (")
+
+
+def test_a_reason_that_a_client_wrote_stays_in_its_line(sqlite_url: str, run: Run) -> None:
+    """It moves no cursor, writes no second line, and sets no title."""
+    with opened(sqlite_url) as ledger:
+        item = FeedbackItem("c", "overridden", "2026-11-24T00:00:00Z", reason_code="\x1b]0;owned\x07a\nb\x9b2J")
+        assert ledger.feedback((item,), soon())
+    told = run("feedback").stdout
+    assert len(told.splitlines()) == 2
+    assert told.replace("\n", "").isprintable()

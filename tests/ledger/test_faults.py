@@ -1,5 +1,6 @@
 """A database that is locked, full, read-only or not there: the answer comes in time, and it comes back by itself."""
 
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -176,6 +177,31 @@ def test_a_file_that_was_replaced_is_the_one_that_is_written(sqlite_url: str, tm
             assert looking.execute("SELECT COUNT(*) FROM decision").fetchone() == (2,)
         looking.close()
         assert ledger.reader.answered("ca-after", "https://ehr.example") is not None
+
+
+def test_a_file_that_is_damaged_is_written_on_no_more(sqlite_url: str, tmp_path: Path) -> None:
+    """A backup is in its place, with the log of the old one left beside it: no number is told until that is right."""
+    file, copy = Path(file_of(sqlite_url)), tmp_path / "copy.db"
+    with opened(sqlite_url) as ledger:
+        (given,) = keep(ledger, entry("before", wants_number=True))
+        source, target = sqlite3.connect(file), sqlite3.connect(copy)
+        with source, target:
+            source.backup(target)
+        source.close()
+        target.close()
+        for number in range(100):
+            keep(ledger, entry(f"later {number}", wants_number=True))
+        shutil.copy(copy, tmp_path / "put")
+        (tmp_path / "put").replace(file)
+        for number in range(50):
+            assert ledger.record((entry(f"new {number}", wants_number=True),), soon())[0].number == ""
+        assert not until(ledger.ready, 1.0)
+        for name in ("-wal", "-shm"):
+            Path(f"{file}{name}").unlink(missing_ok=True)
+        copy.replace(file)
+        assert until(ledger.ready)
+        (again,) = keep(ledger, entry("before", wants_number=True))
+        assert again.number == given.number != ""
 
 
 def test_a_database_that_is_not_one(tmp_path: Path) -> None:

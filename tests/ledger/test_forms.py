@@ -172,6 +172,16 @@ def test_it_goes_with_its_age(url: str) -> None:
         assert until(lambda: count(ledger, kept_form) == 0)
 
 
+def test_the_newest_stays_whatever_the_clock_says(sealed: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever completed it was told that it is kept."""
+    for one in range(MOST):
+        kept(sealed, one)
+    monkeypatch.setattr("cds_service.ledger.fingerprint.time.time", lambda: 1_500_000_000.0)
+    kept(sealed, 99)
+    assert "kept-99" in numbers(sealed)
+    assert len(numbers(sealed)) == MOST
+
+
 def test_it_is_sealed_anew(url: str) -> None:
     """With the first key, so that the old one can go."""
     with opened(url, seal_keys=KEY) as ledger:

@@ -88,6 +88,19 @@ def test_it_counts_from_the_day_of_issue(url: str) -> None:
         assert rows(ledger, authorization)[0].expires_on == date(2027, 2, 28)
         now = datetime(2026, 9, 20, tzinfo=UTC)
         assert keep(ledger, entry(wants_number=True)) == (receipt,)
+        now = datetime(2027, 2, 27, tzinfo=UTC)
+        assert keep(ledger, entry(wants_number=True)) == (receipt,)
+
+
+def test_one_that_has_run_out_is_not_told(url: str) -> None:
+    """From its last day on it satisfies nothing, and no other one is made up in its place."""
+    now = datetime(2026, 8, 31, tzinfo=UTC)
+    with opened(url, clock=lambda: now) as ledger:
+        number(ledger)
+        now = datetime(2027, 2, 28, tzinfo=UTC)
+        (receipt,) = keep(ledger, entry(wants_number=True))
+        assert (receipt.recorded, receipt.number, receipt.issued_on) == (True, "", None)
+        assert count(ledger, authorization) == 1
 
 
 def test_thirty_two_threads_get_one_number(ledger: Ledger) -> None:

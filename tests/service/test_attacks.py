@@ -227,7 +227,7 @@ def test_a_heavy_body_is_soon_refused(body: bytes, ehr: Ehr) -> None:
     """2 MB of whatever costs a parser most: well below the deadline."""
     began = time.thread_time()
     assert ehr.post(body).status_code == 400
-    assert time.thread_time() - began < 1.5
+    assert time.thread_time() - began < 3.0
 
 
 @pytest.mark.parametrize("text", ["a ", "factor ix ", "not ", "<", "(%)", "10*", "1 1/", "no ", "\n", "é", "a.b", "__"])
@@ -245,4 +245,4 @@ def test_a_long_text_of_a_chart_costs_little(text: str, ehr: Ehr) -> None:
                 resource["valueString"] = long
     began = time.thread_time()
     assert ehr.post(call).status_code == 200
-    assert time.thread_time() - began < 1.5
+    assert time.thread_time() - began < 3.0

@@ -344,6 +344,14 @@ def test_a_body_of_any_depth_is_answered_or_refused(depth: int, quoted: bytes, e
             assert "nested too deeply" in refusal(response, 400)["diagnostics"]
 
 
+@pytest.mark.parametrize("coding", ["gzip", "br", "deflate, gzip", "aes128gcm"])
+def test_a_body_that_is_coded_is_not_taken_for_what_it_is_not(coding: str, call: Json, ehr: Ehr) -> None:
+    """415, whatever is in it: a proxy that undoes the coding would read something else."""
+    issue = refusal(ehr.post(call, headers={"Content-Encoding": coding}), 415)
+    assert issue["diagnostics"] == "Content-Encoding: expected none"
+    assert ehr.post(call, headers={"Content-Encoding": "identity"}).status_code == 200
+
+
 @pytest.mark.parametrize(
     "content_type",
     ["", "text/plain", "text/html", "application/xml", "application/x-www-form-urlencoded", "multipart/form-data"],

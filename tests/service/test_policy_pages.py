@@ -129,6 +129,14 @@ def test_a_policy_that_is_not_there(path: str, accepted: dict[str, str], client:
     assert "script" not in response.get_data(as_text=True)
 
 
+@pytest.mark.parametrize("end", ["", ".json", "?version=2025-11-20"])
+def test_a_policy_is_found_by_its_number_as_cards_write_it(end: str, client: FlaskClient) -> None:
+    """In capitals, and the drug as its name is written."""
+    found = client.get(f"/policies/PHARMACY-109/Hemgenix{end}", headers=HTML)
+    assert found.status_code == 200
+    assert found.data == client.get(f"/policies/pharmacy-109/hemgenix{end}", headers=HTML).data
+
+
 @pytest.mark.parametrize("story", GOVERNED[:2], ids=lambda story: story.id)
 def test_the_link_on_a_card_leads_to_the_page(story: Story, ehr: Ehr, client: FlaskClient) -> None:
     """And the page has the criteria of the card, under the same labels."""

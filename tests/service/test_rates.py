@@ -209,6 +209,13 @@ def test_a_window_ends() -> None:
     assert (counts.get("a"), counts.incr("a", 60)) == (0, 1)
 
 
+def test_a_window_ends_whatever_the_clock_on_the_wall_says() -> None:
+    """It is measured by the clock that nobody sets: one set back an hour would shut a client out for an hour."""
+    counts = Counts()
+    counts.incr("a", 60)
+    assert 59 < counts.get_expiry("a") - time.monotonic() <= 60
+
+
 def test_a_flood_of_addresses_costs_no_memory() -> None:
     """No more keys are kept than may; those that have run out go first, then the oldest."""
     clock = Clock()

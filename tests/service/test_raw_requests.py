@@ -63,6 +63,13 @@ def test_a_second_request_does_not_hide_in_the_first(service: Served) -> None:
     assert b"services" not in answer
 
 
+@pytest.mark.parametrize("name", ["SCRIPT_NAME", "Script-Name", "PATH_INFO", "X-Forwarded-Prefix", "X-Original-URL"])
+def test_no_header_moves_the_path(name: str, service: Served) -> None:
+    """A proxy in front that keeps a path to itself must not be passed by with another one."""
+    raw = f"GET /public/metrics HTTP/1.1\r\nHost: x\r\n{name}: /public\r\nConnection: close\r\n\r\n"
+    assert service.send(raw.encode()).startswith(b"HTTP/1.1 404 ")
+
+
 def test_a_client_that_resets_its_connection_after_the_answer_ends_no_worker(service: Served) -> None:
     """Its parting is its own affair: each worker goes on listening, and nothing is logged."""
     for _ in range(20):

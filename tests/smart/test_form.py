@@ -1,5 +1,6 @@
 """The form itself: what the chart fills in, what is checked, what is written, and that the answers count."""
 
+import re
 from base64 import b64decode
 from datetime import date, timedelta
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 from sign_in import FORM, PDF, Browser, OtherEhr
 from signing import BASE, BODY, PUBLIC, context_of, criterion, outcomes
 
+from cds_service.sieve import LEFT_OUT
 from hooks.wire import decode, encode
 
 Json = dict[str, Any]
@@ -217,6 +219,7 @@ TOMORROW = (date.today() + timedelta(days=2)).isoformat()  # noqa: DTZ011 - two 
         ("q.liver", "5,1", "Use a point"),
         ("q.liver", "5.1 kPa", "Leave the unit out"),
         ("q.liver", "101", "cannot be right"),
+        ("q.platelets", "212000", "Enter a number from 0 to 3000 in × 10⁹/L; 212000 cannot be right"),
         ("q.liver", "-1", "Enter a number from 0 to 100"),
         ("q.liver", "1e400", "Enter a number"),
         ("q.liver", "NaN", "Enter a number"),
@@ -345,6 +348,25 @@ def test_a_body_that_is_too_large_is_a_page(browser: Browser) -> None:
     response = browser.send("save", {}, files)
     assert response.status_code == 413
     assert "does not keep what you typed" in response.get_data(as_text=True)
+
+
+def test_files_that_are_too_large_together_cost_nothing_that_was_typed(browser: Browser, other_ehr: OtherEhr) -> None:
+    """The form is there again, with the file that was too large named; it can be sent from there."""
+    browser.open()
+    parts = [f'name="{name}"\r\n\r\n{value}' for name, value in {**browser.fields(), "q.reason": "as <typed>"}.items()]
+    parts += [f'name="q.aav5.report"; filename="scan.pdf"\r\nContent-Length: {BODY}\r\n\r\n']
+    body = "".join(f"--b\r\nContent-Disposition: form-data; {part}\r\n" for part in parts) + "--b--\r\n"
+    kind = "multipart/form-data; boundary=b"
+    response = browser.client.post(browser.page, data=body, content_type=kind, headers={LEFT_OUT: "1"}, base_url=PUBLIC)
+    assert response.status_code == 413
+    html = browser.html = response.get_data(as_text=True)
+    assert "The files are too large together" in html
+    assert re.search(r'id="error-q\.aav5\.report">[^/]*</strong> The file is larger than', html)
+    assert '<a href="#f-q.aav5.report">' in html
+    assert other_ehr.written == []
+    assert browser.send("save", {}).status_code == 303
+    (written,) = other_ehr.written
+    assert "as <typed>" in encode(written).decode()
 
 
 def test_text_of_a_hostile_chart_stays_text(browser: Browser, other_ehr: OtherEhr) -> None:

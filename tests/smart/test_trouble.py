@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 from sign_in import PDF, Browser, OtherEhr
-from signing import PUBLIC, criterion, outcomes
+from signing import BASE, PUBLIC, criterion, outcomes
 from test_form import answers_of, newest, sign
 
 from cds_service.app import create_app
@@ -51,6 +51,16 @@ def test_a_token_that_runs_out_costs_nothing_that_was_typed(
     assert browser.send("save", {}).status_code == 303
     assert answers_of(newest(other_ehr))["q.reason"]["valueString"] == typed["q.reason"]
     assert "Bearer second-token" in other_ehr.tokens
+
+
+@pytest.mark.parametrize(("minutes", "status"), [(-1, 200), (-2, 401)])
+def test_a_clock_that_is_set_back_keeps_no_session_open(
+    minutes: int, status: int, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How long nobody was there cannot be told, so who it is is asked anew; instances may differ by a minute."""
+    browser.open()
+    later(monkeypatch, minutes)
+    assert browser.get(browser.page).status_code == status
 
 
 def test_quarter_of_an_hour_without_a_sign_ends_the_session(
@@ -311,3 +321,31 @@ def test_what_was_typed_is_given_back_when_something_does_not_work(
     assert browser.fields().items() >= three.items()
     assert browser.send("save", {}).status_code == 303
     assert answers_of(newest(other_ehr))["q.liver"]["valueQuantity"]["value"] is not None
+
+
+@pytest.fixture
+def hurried(other_ehr: OtherEhr, tmp_path: Path) -> Browser:
+    """A browser whose address may ask for three pages a minute: as many as opening the form takes."""
+    given: dict[str, Any] = {"public_url": PUBLIC, "auth": "off", "fhir_servers": (BASE,), "data_dir": tmp_path}
+    return Browser(create_app(read_settings({}, **given, address_rate="3/minute")).test_client(), other_ehr)
+
+
+def test_what_was_typed_outlives_the_rate_of_an_address(hurried: Browser, other_ehr: OtherEhr) -> None:
+    """429 says when to come again, and the form is there to be sent then."""
+    hurried.open()
+    response = hurried.send("save", {"q.reason": "as typed"})
+    assert response.status_code == 429
+    assert int(response.headers["Retry-After"]) <= 61
+    html = hurried.html = response.get_data(as_text=True)
+    assert "Too much was asked for at once" in html
+    assert hurried.fields()["q.reason"] == "as typed"
+    assert "csrf" in hurried.fields()
+    assert other_ehr.written == []
+
+
+def test_a_form_of_another_site_is_not_shown_in_its_place(hurried: Browser) -> None:
+    """What somebody else typed is not put before a person who could send it on."""
+    hurried.open()
+    response = hurried.send("save", {"q.reason": "forged", "csrf": "x"})
+    assert response.status_code == 429
+    assert "forged" not in response.get_data(as_text=True)
