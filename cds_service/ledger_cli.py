@@ -18,6 +18,7 @@ import click
 
 if TYPE_CHECKING:
     from cds_service.ledger.access import Access
+    from cds_service.policy.library import Library
 
 _NOT_THERE = "nothing is kept under this name"
 _LONGEST_DAYS = 36_500
@@ -33,12 +34,13 @@ def _access() -> "Iterator[Access]":
     from cds_service.ledger.sealing import SealedError
     from cds_service.ledger.soundness import DamagedError
     from cds_service.log import configure_logs, service_log
+    from cds_service.policy.documents import PolicyFileError
     from cds_service.settings import SettingsError, read_settings
 
     configure_logs()
     try:
         yield open_ledger(read_settings(os.environ), service_log()).access(getpass.getuser())
-    except (SettingsError, LedgerError, SealedError) as error:
+    except (SettingsError, LedgerError, SealedError, PolicyFileError) as error:
         _end(2, str(error))
     except (SQLAlchemyError, OSError, DamagedError) as error:
         _end(3, f"CDS_DATABASE_URL: the ledger cannot be reached ({type(error).__name__})")
@@ -60,19 +62,47 @@ def _day(context: click.Context, parameter: click.Parameter, given: str | None) 
         raise click.BadParameter("expected a date like 2026-11-24") from None
 
 
+def _library() -> "Library":
+    """The policies that the service of these settings judges by."""
+    from cds_service.app import load_knowledge
+    from cds_service.settings import read_settings
+
+    return load_knowledge(read_settings(os.environ).policies_dir).library
+
+
+def _nothing(member: str | None = None) -> NoReturn:
+    """Ends with 1, and says how a member is named."""
+    _end(1, _NOT_THERE if member is None else f"{_NOT_THERE}; {_MEMBER_IS}")
+
+
+_MEMBER_IS = (
+    "a member is named as the service told it: `roster <member id>` where CDS_MEMBERS is set, else "
+    "`payer <system>|<value> <member number>`, else `patient <FHIR base URL> <patient id>`"
+)
+
+
 @click.group()
 def ledger() -> None:
-    """What was decided: show, export, purge. Each use is recorded."""
+    """What was decided: show, export, purge. Each use is recorded, but for a look at these records."""
 
 
 @ledger.command()
-@click.argument("name")
-def show(name: str) -> None:
-    """The decisions of a decision id, an assertion id or an authorization number."""
+@click.argument("name", required=False)
+@click.option("--order", default="", help="of this order, by its URL at the EHR")
+@click.option("--user", default="", help="asked by this user of the EHR, by the user's URL there")
+@click.option("--member", help="of this member")
+@click.option(
+    "--open", "opening", is_flag=True, help="with the facts and comments, as far as CDS_LEDGER_KEYS open them"
+)
+def show(name: str | None, order: str, user: str, member: str | None, opening: bool) -> None:
+    """The decisions of a decision id, assertion id, authorization number, hookInstance or card; or of an order."""
+    if name is None and not (order or user or member):
+        raise click.UsageError("give a name, --order, --user or --member")
     with _access() as access:
-        found = access.show(name)
+        library = _library() if opening else None
+        found = access.show(name, order=order, user=user, member=member, library=library)
     if not found:
-        _end(1, _NOT_THERE)
+        _nothing(member)
     for row in found:
         click.echo(json.dumps(row, indent=2, default=str))
 
@@ -83,8 +113,12 @@ def show(name: str) -> None:
 def export(since: datetime | None, member: str | None) -> None:
     """Decisions as JSON lines, for an archive."""
     with _access() as access:
+        is_empty = True
         for line in access.export(since=since, member=member):
+            is_empty = False
             sys.stdout.buffer.write(line.rstrip(b"\n") + b"\n")
+    if member is not None and is_empty:
+        _nothing(member)
 
 
 @ledger.command()
@@ -106,12 +140,27 @@ def purge(member: str | None, older_than_days: int | None) -> None:
     with _access() as access:
         count = access.purge(member=member, older_than_days=older_than_days)
     click.echo(f"{count} rows removed")
+    if member is not None and not count:
+        _nothing(member)
+
+
+@ledger.command()
+def uses() -> None:
+    """Who did what with the ledger, oldest first."""
+    with _access() as access:
+        for use in access.uses():
+            click.echo(f"{use.at:%Y-%m-%d %H:%M:%S}Z  {use.who}  {use.action}  {use.about}  {use.count}")
 
 
 @ledger.command()
 def reseal() -> None:
     """Seals everything anew with the first key of CDS_LEDGER_KEYS."""
+    from cds_service.ledger.errors import LedgerSettingError
+    from cds_service.ledger.sealing import SETTING
+
     with _access() as access:
+        if not access.has_keys:
+            raise LedgerSettingError(f"{SETTING}: no key is set, so that nothing can be sealed anew")
         click.echo(f"{access.reseal()} entries sealed anew")
 
 
@@ -128,29 +177,31 @@ def feedback() -> None:
 
 
 @click.command()
-@click.argument("decision", required=False)
+@click.argument("name", required=False)
 @click.option("--since", callback=_day, help="every decision from this day on")
-def replay(decision: str | None, since: datetime | None) -> None:
+def replay(name: str | None, since: datetime | None) -> None:
     """Judges kept decisions again with the policy version of their day, and shows same or different.
 
-    Ends with 1 where one is different, and with 4 where none is but some could not be judged again.
+    NAME is one that `ledger show` knows. Ends with 1 where one is different, and with 4 where none is but some could
+    not be judged again.
     """
-    if (decision is None) == (since is None):
-        raise click.UsageError("give either a decision id or --since")
-    from cds_service.app import load_knowledge
+    if (name is None) == (since is None):
+        raise click.UsageError("give either a name or --since")
     from cds_service.ledger.replay import Verdict
 
     verdicts: Counter[Verdict] = Counter()
     with _access() as access:
-        for found in access.replay(load_knowledge().library, decision_id=decision, since=since):
+        for found in access.replay(_library(), name=name, since=since):
             verdicts[found.verdict] += 1
             click.echo(f"{found.decision_id}  {found.verdict.value}")
+            if found.policy_file == "changed":
+                click.echo("    the file of the policy version is not the one that decided then")
             for difference in found.differences:
                 click.echo(f"    {difference.what}: {difference.kept} then, {difference.now} now")
-            if found.needs and decision is not None:
+            if found.needs and name is not None:
                 click.echo(f"    cannot be judged again without: {', '.join(found.needs)}")
-    if decision is not None and not verdicts:
-        _end(1, _NOT_THERE)
+    if name is not None and not verdicts:
+        _nothing()
     if verdicts[Verdict.DIFFERENT]:
         sys.exit(1)
     sys.exit(4 if verdicts.total() > verdicts[Verdict.SAME] else 0)

@@ -3,11 +3,12 @@
 `gather` is `collect`, which does all the reading, and `chart_of` for each order, which does none.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cds_service.policy.dates import day_span
 from cds_service.policy.facts import NO_NAMES, Facts, Result
@@ -28,8 +29,8 @@ from fhir_mappings.queries import Failure
 from fhir_mappings.questionnaire_response import read_answers
 from fhir_mappings.reads import Asked, Needs, Reader, Reads, Wanted, users
 from fhir_mappings.record import Record
-from fhir_mappings.references import Json, word
-from fhir_mappings.result_values import doubted
+from fhir_mappings.references import Json, children, own_reference, word
+from fhir_mappings.result_values import NO_RESULTS, doubted
 from fhir_mappings.servers import Server, base_of
 
 __all__ = ["Asked", "Chart", "Needs", "Vocabulary", "Wanted", "chart_of", "collect", "gather", "outline_of"]
@@ -95,8 +96,8 @@ class Sent(NamedTuple):
 def open_record(asked: Asked, server: Server | None = None) -> Sent:
     """What was sent, before anything is read."""
     prefetched = read_prefetch(asked.prefetch)
-    base = server.base if server is not None else base_of(asked.fhir_server)
-    return Sent(Record(asked.patient_id, base, asked.drafts, prefetched), prefetched)
+    base = server.base if server is not None else base_of(asked.fhir_server) or prefetched.base
+    return Sent(Record(asked.patient_id, base, asked.drafts, prefetched, asked.beside), prefetched)
 
 
 def complete_record(
@@ -181,18 +182,28 @@ def _results(record: Record, needs: Needs, labs: LabTable) -> dict[str, tuple[Re
             if result.test in found:
                 found[result.test].append(result)
     for resource in record.of("DiagnosticReport"):
-        for result in read_report(resource, labs):
+        for result in (*read_report(resource, labs), *_contained(resource, labs)):
             if result.test in found:
                 found[result.test].append(result)
-    for resource in record.ownerless:
+    for resource, why in record.doubtful:
         read = {"Observation": read_observation, "DiagnosticReport": read_report}.get(word(resource, "resourceType"))
         for result in read(resource, labs) if read is not None else ():
             if result.test in found:
                 title = labs.test(result.test).title
-                found[result.test].append(doubted(result, f"{title}: a result that does not say whose it is"))
+                found[result.test].append(doubted(result, f"{title}: a result that {why}"))
     for results in found.values():
         results.sort(key=_age, reverse=True)
     return {test: tuple(results) for test, results in found.items()}
+
+
+def _contained(report: Json, labs: LabTable) -> Iterator[Result]:
+    """The results that stand within the report as contained Observations, of which no search tells."""
+    if word(report, "status") in NO_RESULTS:
+        return
+    for inner in children(report, "contained"):
+        if word(inner, "resourceType") == "Observation":
+            place = f"{own_reference(report) or 'DiagnosticReport'}#{word(inner, 'id')}"
+            yield from (replace(result, reference=place) for result in read_observation(inner, labs))
 
 
 def _age(result: Result) -> tuple[date, str]:

@@ -13,6 +13,7 @@ from fhir_mappings.record import Record
 from fhir_mappings.references import Json, child, children, first_text, label, own_reference, plain, word
 
 SOURCE = "coverage"
+_PEOPLE = frozenset({"Patient", "RelatedPerson"})
 
 
 class CoverageState(StrEnum):
@@ -47,11 +48,12 @@ def choose_coverage(record: Record, order: Json, codes: CodeIndex, day: Span) ->
     """The Coverage for this order: one that it names under `insurance`, else the patient's only or primary active one.
 
     Not knowing whether there is another is no obstacle to an active one, but a cancelled one is only the answer when
-    all could be seen. Drafts and errors are no coverage.
+    all could be seen. Drafts, errors and what people pay themselves are no coverage of a plan.
     """
     named = [name for name in named_coverages(record, order) if record.at(name) is not None]
     found = [record.at(name) or {} for name in named] or record.of("Coverage")
     found = [resource for resource in found if word(resource, "status") not in ("draft", "entered-in-error")]
+    found = [resource for resource in found if not _is_self_paid(record, resource)]
     for resource in found:
         if not isinstance(resource.get("status"), str):
             record.mark_broken(SOURCE, resource)
@@ -119,7 +121,11 @@ def _primary(active: list[Json]) -> Json | None:
 def _chosen(
     state: CoverageState, resource: Json, candidates: tuple[str, ...], record: Record, codes: CodeIndex
 ) -> CoverageChoice:
-    payers = tuple(_payer(resource, reference, record) for reference in children(resource, "payor"))
+    payers = tuple(
+        _payer(resource, reference, record)
+        for reference in children(resource, "payor")
+        if not _is_person(record, resource, reference)
+    )
     kind = child(resource, "type")
     sets = codes.names(kind, "coverage")
     classes = children(resource, "class")
@@ -133,6 +139,18 @@ def _chosen(
     display = f"{plan_name}, {payer_name}" if payer_name and payer_name != plan_name else plan_name
     plan = Plan(own_reference(resource) or "Coverage", sets, display)
     return CoverageChoice(state, resource, plan, payers, candidates)
+
+
+def _is_self_paid(record: Record, coverage: Json) -> bool:
+    """True when nobody but people pays: Coverage.payor may be the patient or a relative."""
+    payors = children(coverage, "payor")
+    return bool(payors) and all(_is_person(record, coverage, payor) for payor in payors)
+
+
+def _is_person(record: Record, coverage: Json, payor: Json) -> bool:
+    target = record.target(coverage, payor)
+    kinds = (word(payor, "type"), word(target, "resourceType") if target is not None else "")
+    return any(kind in _PEOPLE for kind in (*kinds, *word(payor, "reference").split("/")[:-1]))
 
 
 def _payer(coverage: Json, reference: Json, record: Record) -> Payer:

@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterator
 from decimal import Decimal
 
-from cds_service.policy.facts import Dose, Interval, Names, Order, exactly
+from cds_service.policy.facts import NO_NAMES, Dose, Interval, Names, Order, exactly
 from fhir_mappings.codes import CodeIndex
 from fhir_mappings.medication import product_label, product_names, product_readable
 from fhir_mappings.record import Record
-from fhir_mappings.references import Json, child, children, first_text, label, own_reference, plain, word
+from fhir_mappings.references import Json, child, children, first_text, has_modifiers, label, own_reference, plain, word
 
 # billopt-3: codes under which the order may be billed are to be considered when they are sent.
 BILLING_OPTIONS = "http://hl7.org/fhir/us/davinci-crd/StructureDefinition/ext-billing-options"
@@ -61,12 +61,19 @@ def read_order(order: Json, record: Record, codes: CodeIndex) -> Order:
 
 
 def unread_product(order: Json, record: Record) -> bool:
-    """True for a medication order whose product cannot be told: a Medication that is not here, or nothing readable."""
+    """True for a medication order whose product cannot be told: a Medication that is not here, or nothing readable.
+
+    And for any order with a modifier that is not known here: what it orders cannot be told.
+    """
+    if has_modifiers(order):
+        return True
     return word(order, "resourceType") == "MedicationRequest" and not product_readable(order, record)
 
 
 def ordered_products(order: Json, record: Record, codes: CodeIndex) -> Names:
     """The product sets that the order's drug and the codes that it may be billed under are in."""
+    if has_modifiers(order):
+        return NO_NAMES
     found = product_names(order, record, codes)
     concepts = [child(order, "code"), *children(order, "orderDetail")]
     for element in (order, child(order, "medicationCodeableConcept"), child(order, "code")):

@@ -113,6 +113,7 @@ class Prefetched(Struct, frozen=True):
     filtered: frozenset[str]  # types whose Bundle says that it was searched by code
     aliases: Mapping[str, str]  # fullUrl `urn:uuid:…` → Type/id
     broken: Mapping[str, int]  # entries without a readable resource, by resource type
+    base: str | None = None  # the one FHIR server that the entries' full URLs name
 
     def state(self, kind: str) -> State:
         """What the prefetch says of the type."""
@@ -127,6 +128,7 @@ def read_prefetch(prefetch: object) -> Prefetched:
     filtered: set[str] = set()
     aliases: dict[str, str] = {}
     broken: dict[str, int] = {}
+    bases: set[str] = set()
     for key, value in prefetch.items() if isinstance(prefetch, dict) else ():
         row = ROW_OF_KEY.get(key)
         if value is None:
@@ -134,7 +136,7 @@ def read_prefetch(prefetch: object) -> Prefetched:
         elif not isinstance(value, dict):
             state = None
         elif value.get("resourceType") == "Bundle":
-            state = _read_bundle(value, row, resources, aliases, broken)
+            state = _read_bundle(value, row, resources, aliases, broken, bases)
             if row is not None and "link" in value:
                 following = _link(value, "next")
                 if following is not None and state is State.SUPPLIED:
@@ -149,7 +151,8 @@ def read_prefetch(prefetch: object) -> Prefetched:
             state = State.SUPPLIED if row and row.single and value.get("resourceType") == row.type else None
         if row is not None and state is not None:
             states[row.type] = state
-    return Prefetched(resources, states, links, frozenset(filtered), aliases, broken)
+    base = next(iter(bases)) if len(bases) == 1 else None
+    return Prefetched(resources, states, links, frozenset(filtered), aliases, broken, base)
 
 
 def _link(bundle: Json, relation: str) -> str | None:
@@ -157,7 +160,12 @@ def _link(bundle: Json, relation: str) -> str | None:
 
 
 def _read_bundle(
-    bundle: Json, row: Row | None, resources: list[Json], aliases: dict[str, str], broken: dict[str, int]
+    bundle: Json,
+    row: Row | None,
+    resources: list[Json],
+    aliases: dict[str, str],
+    broken: dict[str, int],
+    bases: set[str],
 ) -> State | None:
     """Adds the Bundle's resources. Gives what it says of the row's type; None when it says nothing of it."""
     entries = bundle.get("entry", [])
@@ -177,8 +185,11 @@ def _read_bundle(
             failed = failed or is_error(resource)
             continue
         full_url = entry.get("fullUrl")
-        if isinstance(full_url, str) and full_url.startswith("urn:") and (own_name := own_reference(resource)):
-            aliases[full_url] = own_name
+        if isinstance(full_url, str) and (own_name := own_reference(resource)):
+            if full_url.startswith("urn:"):
+                aliases[full_url] = own_name
+            elif full_url.endswith(f"/{own_name}"):
+                bases.add(full_url[: -len(own_name) - 1])
         resources.append(resource)
         if row is not None and kind == row.type:
             own += 1

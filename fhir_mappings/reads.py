@@ -64,6 +64,7 @@ class Asked(Struct, frozen=True):
     performer: str | None = None  # order-dispatch: whom the order goes to
     encounter_id: str | None = None
     fhir_server: str | None = None  # as the call names it, whether or not it may be called
+    beside: Mapping[str, Json] = {}  # full URL → what the orders of the draft bundle may refer to by it
 
 
 class Reader(Protocol):

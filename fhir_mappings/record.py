@@ -1,14 +1,15 @@
 """What one call knows of one patient: every resource that was sent or read, filtered again and found by reference.
 
 Here, and only here, it is decided that a resource is this patient's. Another patient's resource is not kept at all; one
-that does not say whose it is counts as broken, since it may hide a fact: of a result it is known that there is one.
+that does not say whose it is, or whose meaning something unknown may change, counts as broken, since it may hide a
+fact: of a result it is known that there is one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from fhir_mappings.prefetch import ROW_OF, Prefetched, Row
 from fhir_mappings.queries import Failure
-from fhir_mappings.references import Json, contained, own_reference, relative, word
+from fhir_mappings.references import NOTHING, Json, contained, has_modifiers, own_reference, relative, word
 
 # What a draft bundle asks for. These are wishes: neither they nor the copies of them in a prefetch are history.
 REQUESTS = frozenset(
@@ -30,16 +31,23 @@ _ELSEWHERE = ("http://", "https://")  # a patient of another server is another; 
 class Record:
     """The resources of one call, while they are being collected and afterwards."""
 
-    def __init__(self, patient_id: str, base: str | None, drafts: Iterable[object], prefetched: Prefetched) -> None:
+    def __init__(
+        self,
+        patient_id: str,
+        base: str | None,
+        drafts: Iterable[object],
+        prefetched: Prefetched,
+        beside: Mapping[str, Json] = NOTHING,
+    ) -> None:
         self.patient = f"Patient/{patient_id}"
         self.base = base
         self.resources: dict[str, list[Json]] = {}
         self.unread: set[str] = set()  # sources, as in Facts.unread
         self.broken: dict[str, list[str]] = {}  # by source: references of what could not be read
-        self.ownerless: list[Json] = []  # that do not say whose they are, as they came
+        self.doubtful: list[tuple[Json, str]] = []  # not to be used, as they came, and why
         self.failures: dict[str, Failure] = {}  # what was asked → why it is not there
         self._aliases = dict(prefetched.aliases)
-        self._by_reference: dict[str, Json] = {}
+        self._by_reference: dict[str, Json] = dict(beside)  # by full URL: what the orders of a Bundle refer to
         self._drafts: set[str] = set()
         self._patients = {self.patient}
         if base is not None:
@@ -110,16 +118,22 @@ class Record:
             if literal not in self._patients:
                 owner = self.name(literal)
                 if owner is None and not literal.startswith(_ELSEWHERE):
-                    self.mark_broken(_source(row), resource)
-                    self.ownerless.append(resource)
+                    self._doubt(row, resource, "does not say whose it is")
                     return
                 if owner != self.patient:
                     return
         elif row.type == "Patient" and name != self.patient:
             return
+        if has_modifiers(resource):
+            self._doubt(row, resource, "is marked in a way that the plan cannot read")
+            return
         if name is not None:
             self._by_reference[name] = resource
         self.resources.setdefault(row.type, []).append(resource)
+
+    def _doubt(self, row: Row, resource: Json, why: str) -> None:
+        self.mark_broken(_source(row), resource)
+        self.doubtful.append((resource, why))
 
 
 def _source(row: Row) -> str:

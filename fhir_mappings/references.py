@@ -47,6 +47,22 @@ def own_reference(resource: Json) -> str | None:
     return f"{kind}/{own_id}" if isinstance(kind, str) and is_id(own_id) else None
 
 
+def has_modifiers(resource: Json) -> bool:
+    """True when something that is not known here may change or negate what it says, in itself or in a part of it.
+
+    FHIR R4, extensibility.html#modifierExtension and resource.html#implicitRules: such a resource is not to be used.
+    """
+    if resource.get("modifierExtension") or resource.get("implicitRules"):
+        return True
+    return any(
+        "modifierExtension" in part
+        for value in resource.values()
+        if isinstance(value, list)
+        for part in value
+        if isinstance(part, dict)
+    )
+
+
 def contained(resource: Json, reference: object) -> Json | None:
     """The contained resource that `#id` names; None when there is none."""
     if not isinstance(reference, str) or not reference.startswith("#"):

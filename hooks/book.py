@@ -30,6 +30,9 @@ class Entry(Struct, frozen=True):
     cards: tuple[tuple[str, str], ...]  # (card uuid, kind)
     suggestions: tuple[tuple[str, str], ...]  # (suggestion uuid, card uuid)
     wants_number: bool  # every criterion is met, numbers are issued here, and this call may get one
+    carried: str = ""  # a number that the order says it has; it may have been given to it under another id
+    user: str = ""  # who is signed in at the EHR, with the FHIR server; "" where the hook names nobody
+    policy_digest: str = ""  # of the file that the policy version was read from
 
 
 class Receipt(Struct, frozen=True):

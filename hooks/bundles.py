@@ -16,6 +16,7 @@ class DraftOrder(Struct, frozen=True):
     reference: str  # MedicationRequest/x, or the entry's fullUrl where it has no id
     resource: dict[str, Any]
     raw: bytes
+    full_url: str = ""  # of its entry, by which others of the Bundle may refer to it
 
 
 ORDER_TYPES = frozenset(
@@ -29,6 +30,8 @@ ORDER_TYPES = frozenset(
         "VisionPrescription",
     }
 )  # CRD 2.2.1, contexts of ext-coverage-information that are orders
+
+_VERSION = re.compile(r"/_history/[A-Za-z0-9\-.]{1,64}\Z")
 
 
 def read_bundle(context: dict[str, Any], member: str, body: bytes, patient_id: str) -> tuple[DraftOrder, ...]:
@@ -49,7 +52,8 @@ def read_bundle(context: dict[str, Any], member: str, body: bytes, patient_id: s
             place = f"{path}.entry[{index}]"
             raise Refusal(400, "duplicate", f"{place}: another entry has the same resource type and id", place)
         seen.add(reference)
-        drafts.append(DraftOrder(reference, resource, raw))
+        full_url = entries[index].get("fullUrl")
+        drafts.append(DraftOrder(reference, resource, raw, full_url if isinstance(full_url, str) else ""))
     return tuple(drafts)
 
 
@@ -89,8 +93,10 @@ def patient_member(order: dict[str, Any]) -> str:
 
 
 def is_patient(reference: Any, patient_id: str) -> bool:
-    """True for a literal reference, relative or absolute, to that patient."""
-    return isinstance(reference, str) and f"/{reference}".endswith(f"/Patient/{patient_id}")
+    """True for a literal reference, relative or absolute, to that patient or to a version of it."""
+    if not isinstance(reference, str):
+        return False
+    return f"/{_VERSION.sub('', reference)}".endswith(f"/Patient/{patient_id}")
 
 
 def _raw_entries(body: bytes, member: str) -> list[bytes]:

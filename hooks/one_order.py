@@ -24,7 +24,7 @@ from hooks.hook import Hook
 from hooks.options import Choices
 from hooks.service import Caller, Service
 from hooks.suggestions import suggestions
-from hooks.updates import carries_number, update
+from hooks.updates import carried_number, carries_number, update
 from hooks.wording import Telling
 
 NOT_RECORDED = "The plan could not record this answer; ask again before relying on it."
@@ -167,7 +167,22 @@ def entry_of(asking: Asking, judged: Judged) -> Entry | None:
             (suggestion["uuid"], card["uuid"]) for _, card in judged.cards for suggestion in card.get("suggestions", ())
         ),
         wants_number=_wants_number(asking, judged, said),
+        carried=_carried(asking, judged, said),
+        user=f"{asking.home} {asking.call.user}" if asking.call.user else "",
+        policy_digest=_digest_of(asking, said),
     )
+
+
+def _carried(asking: Asking, judged: Judged, said: Determination) -> str:
+    if judged.standing.reference is None:
+        return ""
+    months, base = said.policy.authorization.months, asking.call.fhir_server
+    return carried_number(judged.draft.resource, judged.standing.reference, base, asking.today, months)
+
+
+def _digest_of(asking: Asking, said: Determination) -> str:
+    policy = asking.service.library.version(said.policy.policy, said.policy.drug, said.policy.version)
+    return policy.digest if policy is not None else ""
 
 
 def _wants_number(asking: Asking, judged: Judged, said: Determination) -> bool:
@@ -217,8 +232,23 @@ def written(asking: Asking, judged: Judged, receipt: Receipt | None) -> Written:
     assertion = _assertion(asking, judged, receipt)
     if assertion is not None and assertion.satisfied_pa_id:
         cards = _authorized(asking, judged, cards, assertion)
+    if _keeps_its_number(asking, judged):
+        return Written(cards, None, assertion)
     action = update(judged.draft, assertion, judged.label, asking.dialect, asking.call.fhir_server)
     return Written(cards, action, assertion)
+
+
+def _keeps_its_number(asking: Asking, judged: Judged) -> bool:
+    """True where the order has its number and nothing is against it: a hook that gives none takes none away."""
+    said = judged.said
+    return (
+        said is not None
+        and said.outcome is Outcome.CRITERIA_MET
+        and judged.standing.fields is None
+        and asking.service.issues_numbers
+        and not asking.hook.numbers
+        and bool(_carried(asking, judged, said))
+    )
 
 
 def _authorized(

@@ -149,6 +149,11 @@ def asked_of(call: Call, orders: tuple[DraftOrder, ...], moment: Moment) -> Aske
         orders=tuple(order.resource for order in orders),
         day=moment.today,
         drafts=(*(draft.resource for draft in call.subjects.drafts), *others),
+        beside={
+            draft.full_url: draft.resource
+            for draft in call.subjects.drafts
+            if draft.full_url.startswith(("urn:", "http")) and draft.resource.get("resourceType") not in ORDER_TYPES
+        },
         prefetch=call.prefetch,
         user=call.user or None,
         performer=call.subjects.performer or None,

@@ -61,15 +61,28 @@ def carries_number(order: dict[str, Any], assertion_id: str, today: date, months
 
     2.0.1 writes no last day: there it is `months` after the day of the assertion.
     """
-    for found in children(order, "extension"):
-        if found.get("url") != URL or not _carries(found, assertion_id):
-            continue
-        parts = {word(part, "url"): part for part in children(found, "extension")}
-        last, since = (parse_date(parts.get(name, {}).get("valueDate")) for name in ("expiry-date", "date"))
-        until = last.first if last is not None else months_after(since.first, months) if since is not None else today
-        if "satisfied-pa-id" in parts and today < until:
-            return True
-    return False
+    return any(
+        found.get("url") == URL and _carries(found, assertion_id) and _good_number(found, today, months)
+        for found in children(order, "extension")
+    )
+
+
+def carried_number(order: dict[str, Any], coverage: str, base: str, today: date, months: int) -> str:
+    """The number, still good, that the order carries for this Coverage, by whatever name it had then; else empty.
+
+    A draft may get another id when it is signed: what it was told goes with it. Only the ledger knows if it is ours.
+    """
+    numbers = (
+        _good_number(found, today, months) for found in children(order, "extension") if _is_about(found, coverage, base)
+    )
+    return next(filter(None, numbers), "")
+
+
+def _good_number(extension: dict[str, Any], today: date, months: int) -> str:
+    parts = {word(part, "url"): part for part in children(extension, "extension")}
+    last, since = (parse_date(parts.get(name, {}).get("valueDate")) for name in ("expiry-date", "date"))
+    until = last.first if last is not None else months_after(since.first, months) if since is not None else today
+    return word(parts.get("satisfied-pa-id", {}), "valueString") if today < until else ""
 
 
 def _carries(extension: dict[str, Any], assertion_id: str) -> bool:

@@ -50,6 +50,7 @@ _ADDRESS = re.compile(r"(?i)/(?=/)|@(?=\w)|(?<=\w)\.(?=[^\W\d_]{2})|\bwww(?=\.)|
 _HARMLESS = re.compile(
     r"(?![#>+=\d-])(?:[^\\`*\[_<&~|@/.:]++|<(?![A-Za-z/!?])|/(?!/)|[.:](?=\s|$)|:(?=\d)|(?<=\d)\.(?=\d))*"
 )
+_DAY = re.compile(r"\b\d{4}-\d\d-\d\d\b")
 _POWER = re.compile(r"\b10\*(\d{1,2})(?=/)")
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -203,9 +204,18 @@ def _sentence(text: str) -> str:
 _ANY_ANSWER = "A result or a statement that settles what is in the chart"
 
 
+def why_open(finding: Finding) -> str:
+    """Why it is open. What has no exact day may well be recent: it is not said to be too old."""
+    if finding.reason is None:
+        return ""
+    if finding.reason is Reason.STALE and not any(_DAY.search(fact.display) for fact in finding.evidence):
+        return "its day is not known exactly"
+    return WHY[finding.reason]
+
+
 def _missing_line(finding: Finding) -> str:
     needed = "; ".join(_sentence(text) for text in finding.needed) or _ANY_ANSWER
-    why = f" ({WHY[finding.reason]})" if finding.reason is not None else ""
+    why = f" ({why_open(finding)})" if finding.reason is not None else ""
     line = f"- **{finding.label}**{why}. Needed: {needed}."
     if finding.evidence:
         line += f" In the chart: {_shown(finding.evidence)}."
@@ -227,7 +237,7 @@ def _criterion_line(finding: Finding) -> str:
     informs = finding.kind == "information"
     line = f"- {(_INFORMATION if informs else _STATUS)[finding.status]}: {finding.label} ({finding.id})"
     if finding.reason is not None and not informs:
-        line += f", {WHY[finding.reason]}"
+        line += f", {why_open(finding)}"
     if finding.evidence:
         line += f". {_shown(finding.evidence)}"
     if finding.remarks:

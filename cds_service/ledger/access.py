@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, RowMapping, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, insert, or_, select, update
 
+from cds_service.ledger.audit import keys_of, opened, opened_comment
 from cds_service.ledger.database import READS, Database
 from cds_service.ledger.feedback import FeedbackRow, feedback_table
 from cds_service.ledger.fingerprint import Fingerprints, id_floor
@@ -18,13 +19,13 @@ from cds_service.ledger.migrate import migrate
 from cds_service.ledger.purge import PURGED_AT_ONCE, Doomed, of_member, older_than, purge_some
 from cds_service.ledger.replay import Replayed, replay
 from cds_service.ledger.rows import word
-from cds_service.ledger.schema import access_log, authorization, decision, feedback, kept_form
+from cds_service.ledger.schema import access_log, authorization, card, decision, feedback, kept_form
 from cds_service.ledger.sealing import Seal
 from cds_service.policy.library import Library
 from hooks.wire import encode
 
 _PAGE = 200
-Action = Literal["show", "export", "forms", "replay", "feedback", "purge", "reseal"]
+Action = Literal["show", "open", "export", "forms", "replay", "feedback", "purge", "reseal"]
 
 
 class Use(Struct, frozen=True):
@@ -46,25 +47,56 @@ class Access:
         self._who = who
         self._clock = clock
 
-    def show(self, name: str) -> tuple[dict[str, Any], ...]:
-        """The decisions of that decision id, assertion id or authorization number, each with feedback; not unsealed."""
-        name = word(name)
+    @property
+    def has_keys(self) -> bool:
+        """True when there is a key to seal with."""
+        return self._seal is not None
+
+    def show(
+        self,
+        name: str | None = None,
+        *,
+        order: str = "",
+        user: str = "",
+        member: str | None = None,
+        library: Library | None = None,
+    ) -> tuple[dict[str, Any], ...]:
+        """The decisions that all of what is given points at, oldest first, each with feedback.
+
+        `name` is a decision id, assertion id, authorization number, hookInstance or card; `order` and `user` are URLs
+        at the EHR. With `library` they are opened as far as the keys go: see `audit.py`.
+        """
         with self._opened() as connection:
-            ids = select(authorization.c.decision_id).where(authorization.c.number == name)
-            wanted = (decision.c.id == name) | (decision.c.assertion_id == name) | decision.c.id.in_(ids)
+            where, about = self._chosen(connection, None, member)
+            hashes = Fingerprints(read_keys(connection).fingerprints)
+            if name is not None:
+                name = word(name)
+                where, about = [*where, _named(name)], f"decision {name}"
             with _reading(connection):
-                found = connection.execute(select(decision).where(wanted).order_by(decision.c.id)).mappings().all()
-                shown = tuple({**_plain(row), "feedback": _feedback_of(connection, row["id"])} for row in found)
-            self._note(connection, "show", f"decision {name}", len(shown))
+                callers = list(connection.scalars(select(decision.c.caller).distinct())) if order or user else []
+                if order:
+                    where, about = [*where, decision.c.order_key.in_(keys_of("order", order, callers, hashes))], "order"
+                if user:
+                    where, about = [*where, decision.c.user_key.in_(keys_of("user", user, callers, hashes))], "user"
+                found = connection.execute(select(decision).where(*where).order_by(decision.c.id)).mappings().all()
+                seal = self._seal if library is not None else None
+                shown = tuple(
+                    {**_plain(row), "feedback": _feedback_of(connection, row["id"], seal)}
+                    | ({"opened": opened(_Row(row), library, seal, hashes)} if library is not None else {})
+                    for row in found
+                )
+            self._note(connection, "show" if library is None else "open", about, len(shown))
         return shown
 
     def export(self, since: datetime | None = None, member: str | None = None) -> Iterator[bytes]:
-        """Every decision, oldest first, as JSON lines; of one member where it is named. Sealed inputs stay sealed."""
+        """Every decision with its feedback, oldest first, as JSON lines; of one member if named. Not unsealed."""
         with self._opened() as connection:
             where, about = self._chosen(connection, since, member)
             self._note(connection, "export", about, 0)
             for row in _pages(connection, where):
-                yield msgspec.json.encode(_plain(row)) + b"\n"
+                with _reading(connection):
+                    said = _feedback_of(connection, row["id"])
+                yield msgspec.json.encode({**_plain(row), "feedback": said}) + b"\n"
 
     def forms(self, member: str | None = None) -> Iterator[bytes]:
         """The kept forms, oldest first, as JSON lines, each opened as far as the keys go; of one member if named."""
@@ -83,15 +115,13 @@ class Access:
                     form = opened_form(self._seal, row.id, row.form)
                     yield encode({**_plain_form(row), "form": form if form is not None else "sealed"}) + b"\n"
 
-    def replay(
-        self, library: Library, decision_id: str | None = None, since: datetime | None = None
-    ) -> Iterator[Replayed]:
-        """One decision again, or all since a moment, oldest first."""
+    def replay(self, library: Library, name: str | None = None, since: datetime | None = None) -> Iterator[Replayed]:
+        """The decisions of that name (see `show`) again, or all since a moment, oldest first."""
         with self._opened() as connection:
             where, about = self._chosen(connection, since, None)
-            if decision_id is not None:
-                decision_id = word(decision_id)
-                where, about = [decision.c.id == decision_id], f"decision {decision_id}"
+            if name is not None:
+                name = word(name)
+                where, about = [_named(name)], f"decision {name}"
             self._note(connection, "replay", about, 0)
             hashes = Fingerprints(read_keys(connection).fingerprints)
             for row in _pages(connection, where):
@@ -227,6 +257,14 @@ def _plain_form(row: Any) -> dict[str, Any]:
     return {"id": row.id, "kept_at": row.kept_at.isoformat(), "member_key": row.member_key}
 
 
-def _feedback_of(connection: Connection, decision_id: str) -> list[dict[str, Any]]:
+def _named(name: str) -> ColumnElement[bool]:
+    """The decisions that are told by that name."""
+    ids = select(authorization.c.decision_id).where(authorization.c.number == name)
+    of_card = select(card.c.decision_id).where(card.c.uuid == name)
+    columns = (decision.c.id, decision.c.assertion_id, decision.c.hook_instance, decision.c.number)
+    return or_(*(column == name for column in columns), decision.c.id.in_(ids), decision.c.id.in_(of_card))
+
+
+def _feedback_of(connection: Connection, decision_id: str, seal: Seal | None = None) -> list[dict[str, Any]]:
     rows = connection.execute(select(feedback).where(feedback.c.decision_id == decision_id).order_by(feedback.c.id))
-    return [{**row, "comment": "sealed" if row["comment"] is not None else None} for row in rows.mappings()]
+    return [{**row, "comment": opened_comment(row, seal)} for row in rows.mappings()]

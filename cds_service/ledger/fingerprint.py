@@ -5,7 +5,7 @@ import time
 from hashlib import blake2b
 from typing import Literal
 
-Kind = Literal["member", "order", "coverage", "evidence", "display", "ehr", "patient"]
+Kind = Literal["member", "order", "coverage", "evidence", "display", "ehr", "patient", "user"]
 
 _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # without I, L, O and U, which are read as others
 

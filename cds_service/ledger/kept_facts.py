@@ -6,6 +6,7 @@ It is compressed, to a quarter; what an earlier version kept is JSON as it is.
 import zlib
 from collections.abc import Mapping
 from datetime import date
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -72,10 +73,22 @@ def encode_facts(facts: Facts) -> bytes:
     return zlib.compress(_encoder.encode(given), _QUICKLY)
 
 
+def _json_of(kept: bytes) -> bytes:
+    return kept if kept.startswith(b"{") else zlib.decompress(kept)
+
+
+def plain_facts(kept: bytes) -> Any:
+    """The same as plain JSON values, for people. Raises KeptFactsError."""
+    try:
+        return msgspec.json.decode(_json_of(kept))
+    except (msgspec.DecodeError, zlib.error):
+        raise KeptFactsError("kept in a form that this version does not read") from None
+
+
 def decode_facts(kept: bytes) -> Facts:
     """The facts that were kept. Raises KeptFactsError."""
     try:
-        found = _decoder.decode(kept if kept.startswith(b"{") else zlib.decompress(kept))
+        found = _decoder.decode(_json_of(kept))
     except (msgspec.DecodeError, zlib.error):
         raise KeptFactsError("kept in a form that this version does not read") from None
     given = {name: getattr(found, name) for name in KeptFacts.__struct_fields__}

@@ -13,12 +13,18 @@ from cds_service.policy.dates import months_after
 KEY = ("member_key", "drug", "order_key", "coverage_key")
 
 
-def number_for(connection: Connection, decision: dict[str, Any], today: date, months: int) -> tuple[str, date] | None:
+def number_for(
+    connection: Connection, decision: dict[str, Any], today: date, months: int, carried: str = ""
+) -> tuple[str, date] | None:
     """The number that stands for the decision's key, with the day it was issued; issued now where there is none.
 
     None where it has run out: it satisfies nothing any more. It is the caller's to commit before anyone is told.
+    `carried` is one that the order says it has: a draft that got another id when it was signed keeps its number, if
+    that was given to this member for this drug under this coverage, and is still good.
     """
     key = {name: decision[name] for name in KEY}
+    if carried and (held := _carried(connection, key, carried, today)) is not None:
+        return held
     while True:
         issued = {
             **key,
@@ -35,3 +41,14 @@ def number_for(connection: Connection, decision: dict[str, Any], today: date, mo
         if found is not None:
             return (found.number, found.issued_on) if today < found.expires_on else None
         # the random number itself was taken: once in 2**60, but never to be given twice
+
+
+def _carried(connection: Connection, key: dict[str, Any], carried: str, today: date) -> tuple[str, date] | None:
+    """That number, where no other stands for the key itself."""
+    wanted = select(authorization.c.number, authorization.c.issued_on)
+    if connection.execute(wanted.filter_by(**key)).first() is not None:
+        return None
+    same = {name: value for name, value in key.items() if name != "order_key"}
+    good = authorization.c.expires_on > today
+    found = connection.execute(wanted.filter_by(number=carried, **same).where(good)).first()
+    return (found.number, found.issued_on) if found is not None else None

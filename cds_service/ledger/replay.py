@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cds_service.ledger.fingerprint import Fingerprints
 from cds_service.ledger.kept_facts import KeptFactsError, decode_facts
@@ -45,6 +46,7 @@ class Replayed(Struct, frozen=True):
     outcome: str
     differences: tuple[Difference, ...] = ()
     needs: tuple[str, ...] = ()  # what a replay would need, where it could not be done
+    policy_file: str = "unknown"  # same, changed: whether the version's file is still the one that decided
 
 
 def replay(row: Any, library: Library, seal: Seal | None, hashes: Fingerprints) -> Replayed:
@@ -68,7 +70,10 @@ def replay(row: Any, library: Library, seal: Seal | None, hashes: Fingerprints) 
     said = determine(policy, facts)
     now = tuple(kept_finding(finding, hashes) for finding in said.findings)
     differences = _differences(row.outcome, str(said.outcome), kept, now)
-    return _replayed(row, Verdict.DIFFERENT if differences else Verdict.SAME, differences)
+    found = _replayed(row, Verdict.DIFFERENT if differences else Verdict.SAME, differences)
+    if not row.policy_digest or not policy.digest:
+        return found
+    return replace(found, policy_file="same" if row.policy_digest == policy.digest else "changed")
 
 
 def _replayed(

@@ -83,6 +83,8 @@ def decision_row(
         "cards": to_text(entry.cards),
         "suggestions": to_text(entry.suggestions),
         "number": None,
+        "user_key": hashes.of("user", entry.user) if entry.user else None,
+        "policy_digest": entry.policy_digest or None,
     }
 
 

@@ -77,6 +77,8 @@ decision = Table(
     Column("cards", JSON, nullable=False),
     Column("suggestions", JSON, nullable=False),
     Column("number", String(32)),
+    Column("user_key", HASH),  # NULL where the hook names none, and before revision 0004
+    Column("policy_digest", String(64)),  # SHA-256 of the policy's file; NULL before revision 0004
     Index("decision_assertion", "assertion_id"),
     Index("decision_member", "member_key"),
 )

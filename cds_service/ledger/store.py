@@ -16,7 +16,7 @@ from cds_service.ledger.migrate import migrate
 from cds_service.ledger.numbers import KEY, number_for
 from cds_service.ledger.pending import Pending
 from cds_service.ledger.purge import PURGED_AT_ONCE, older_than, purge_some
-from cds_service.ledger.rows import card_rows, decision_row
+from cds_service.ledger.rows import card_rows, decision_row, word
 from cds_service.ledger.schema import authorization, card, decision, feedback, installation, kept_form
 from cds_service.ledger.sealing import Seal
 from hooks.book import Entry, Receipt
@@ -162,7 +162,7 @@ class LedgerStore:
         found = {}
         for entry, row in wanted:
             months = entry.said.policy.authorization.months
-            number = number_for(connection, row, self._now().date(), months)
+            number = number_for(connection, row, self._now().date(), months, word(entry.carried))
             if number is not None:
                 found[row["id"]] = Receipt(recorded=True, number=number[0], issued_on=number[1])
         return found

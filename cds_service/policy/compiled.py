@@ -47,13 +47,15 @@ class CompiledNote:
 class CompiledPolicy:
     """One policy version, ready to be asked, and what it asks of a record."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, digest: str = "") -> None:
+        """`digest`: SHA-256 of the file, in hexadecimal; empty where it was not read from one."""
         known: dict[Statement, Again] = {}
 
         def shared(plain: Statement) -> Statement:
             return known.setdefault(plain, Again(plain, len(known)))
 
         self.source = policy
+        self.digest = digest
         self.criteria = tuple(CompiledCriterion(criterion, shared) for criterion in policy.criteria)
         self.notes = tuple(CompiledNote(note, shared) for note in policy.notes)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date
+from hashlib import sha256
 from pathlib import Path
 
 from cds_service.policy.checks import KnownTest, check_policy
@@ -93,7 +94,8 @@ def _read_policy(
     written = read_text(path)
     if not isinstance(written, dict) or "version" in written:
         raise PolicyFileError(f"{path}: expected a mapping without `version`: the file's name is the version")
-    policy = CompiledPolicy(decode(path, {**written, "version": version.isoformat()}, Policy))
+    digest = sha256(path.read_bytes()).hexdigest()
+    policy = CompiledPolicy(decode(path, {**written, "version": version.isoformat()}, Policy), digest)
     check_policy(path, policy, value_sets, systems.systems, tests)
     return policy
 

@@ -16,7 +16,7 @@ from cds_service.smart.fields import conditions, items_of, unit_text
 from cds_service.smart.posted import when_text
 from fhir_mappings.references import Json, child, plain, word
 from hooks.wire import encode
-from hooks.wording import WHY
+from hooks.wording import why_open
 
 _TEMPLATES = Environment(
     loader=PackageLoader("cds_service.smart"),
@@ -64,7 +64,7 @@ def answer_view(said: Determination, reports: Collection[str] = ()) -> dict[str,
 
 
 def _open(finding: Finding) -> dict[str, Any]:
-    why = finding.says or (WHY[finding.reason] if finding.reason is not None else "")
+    why = finding.says or why_open(finding)
     needed = _REPORT if finding.reason is Reason.ATTESTED_ONLY else "; ".join(finding.needed)
     return {"id": finding.id, "label": finding.label, "why": plain(why, 300), "needed": plain(needed, 500)}
 

@@ -84,7 +84,7 @@ def test_a_disputed_answer_can_be_shown_and_judged_again(own: Settings, caller: 
     assert [(one["id"], one["status"]) for one in findings] == [(one["id"], one["status"]) for one in told["criteria"]]
     cards = line["cards"] if isinstance(line["cards"], list) else json.loads(line["cards"])
     assert card["uuid"] in [uuid for uuid, _ in cards]
-    (again,) = operator(own).replay(load_knowledge().library, decision_id=line["id"])
+    (again,) = operator(own).replay(load_knowledge().library, name=line["id"])
     assert again.verdict.value == "same"
 
 

@@ -126,6 +126,17 @@ def test_the_book_knows_the_member_by_the_rosters_number(service: Service, ehr: 
     assert [entry.member for entry in book.entries] == ["roster M9"]
 
 
+def test_the_book_knows_who_asked_and_by_which_file(service: Service, ehr: Ehr) -> None:
+    """What an auditor asks for: the user at the EHR, and the digest of the policy's file."""
+    book = _Book()
+    _line(replace(service, book=book), ehr, _Roster(Member(Enrolment.ACTIVE, "M9", ("Commercial Group",))))
+    (entry,) = book.entries
+    policy = service.library.version("PHARMACY-109", "hemgenix", date(2025, 11, 20))
+    assert entry.user.split()[-1] == ehr.call(MET)["context"]["userId"]
+    assert policy is not None
+    assert entry.policy_digest == policy.digest != ""
+
+
 def test_the_member_is_the_same_however_the_payers_identifiers_are_ordered(service: Service, ehr: Ehr) -> None:
     """Else one order had a number for each order of them."""
     second = {"system": "https://registry.example", "value": "first"}

@@ -1,5 +1,6 @@
 """order-select: only what was selected is answered, and nothing is asked of the prescriber that comes later anyway."""
 
+import time
 from copy import deepcopy
 
 import pytest
@@ -13,6 +14,7 @@ from hooks import order_select
 from hooks.answer import answer as line
 from hooks.book import Entry, Receipt
 from hooks.call import parse_call
+from hooks.coverage_information import URL
 from hooks.service import Caller, Moment, Service
 from hooks.wire import encode
 
@@ -114,8 +116,6 @@ class Generous:
 
 def test_no_number_is_issued(ehr: Ehr, service: Service, today: object) -> None:
     """Even where numbers are issued and every criterion is met, selecting an order gets none."""
-    import time
-
     call = selecting(ehr, MET, [MET.order], f"MedicationRequest/{MET.order['id']}")
     book = Generous()
     issuing = replace_service(service, book)
@@ -166,3 +166,38 @@ def test_a_draft_without_an_id_is_selected_by_its_full_url(client: FlaskClient, 
     assert [said["order"] for said in determinations(answer(client, call))] == [name]
     call["context"]["selections"] = [name[:-1]]
     assert "context.selections[0]" in refused(client, call, 400)
+
+
+def carrying(reference: str, until: str) -> Json:
+    """The order under a new id, with the number that it got under another, until that day."""
+    parts: list[Json] = [
+        {"url": "coverage", "valueReference": {"reference": reference}},
+        {"url": "covered", "valueCode": "covered"},
+        {"url": "pa-needed", "valueCode": "satisfied"},
+        {"url": "date", "valueDate": "2026-11-20"},
+        {"url": "coverage-assertion-id", "valueString": "ca-of-the-draft"},
+        {"url": "satisfied-pa-id", "valueString": "PA-0"},
+        {"url": "expiry-date", "valueDate": until},
+    ]
+    return {**order_of(MET.id, id="renamed"), "extension": [{"url": URL, "extension": parts}]}
+
+
+@pytest.mark.parametrize(
+    ("reference", "until", "keeps"),
+    [
+        (f"Coverage/{MET.id}-coverage", "2027-05-20", True),
+        (f"Coverage/{MET.id}-coverage", "2026-11-24", False),
+        ("Coverage/another", "2027-05-20", False),
+    ],
+)
+def test_an_order_that_was_renamed_keeps_its_number(
+    reference: str, until: str, keeps: bool, ehr: Ehr, service: Service, today: object
+) -> None:
+    """A hook that gives no numbers takes none away; the ledger hears which one the order carries."""
+    call = selecting(ehr, MET, [carrying(reference, until)], "MedicationRequest/renamed")
+    book = Generous()
+    parsed = parse_call(encode(call), order_select.HOOK)
+    moment = Moment(today, time.monotonic() + 5)  # type: ignore[arg-type]
+    found = line(parsed, order_select.HOOK, replace_service(service, book), Caller(), moment)
+    assert (found["systemActions"] == []) is keeps
+    assert [entry.carried for entry in book.entries] == ["PA-0" if keeps else ""]

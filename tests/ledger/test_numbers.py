@@ -48,6 +48,30 @@ def test_another_key_has_another_number(ledger: Ledger, other: dict[str, str]) -
     assert number(ledger) != number(ledger, **other)
 
 
+def test_an_order_that_got_another_id_keeps_its_number(ledger: Ledger) -> None:
+    """A draft is often renamed when it is signed; it carries what it was told."""
+    given = number(ledger, "draft")
+    assert number(ledger, "signed", carried=given) == given
+    assert count(ledger, authorization) == 1
+
+
+@pytest.mark.parametrize("other", [{"member": "other"}, {"coverage": "Coverage/other"}])
+def test_a_number_that_was_given_to_another_counts_for_nothing(ledger: Ledger, other: dict[str, str]) -> None:
+    """Whatever an order says of itself: the ledger knows for whom a number stands."""
+    given = number(ledger, "draft", **other)
+    assert number(ledger, "signed", carried=given) != given
+    assert number(ledger, "signed", carried="PA-000000000000") not in (given, "PA-000000000000")
+
+
+def test_a_number_that_is_no_longer_good_is_not_carried_on(url: str) -> None:
+    """The renamed order gets a new one."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    with opened(url, clock=lambda: now) as ledger:
+        given = number(ledger, "draft")
+        now = datetime(2026, 7, 1, tzinfo=UTC)
+        assert number(ledger, "signed", carried=given) != given
+
+
 def test_none_is_given_unasked(ledger: Ledger) -> None:
     """An entry that may not get a number gets none, though one stands for its order."""
     number(ledger)

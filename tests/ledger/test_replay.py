@@ -93,7 +93,7 @@ def test_one_or_all_since(url: str) -> None:
         for n in range(3):
             keep(ledger, entry(str(n)))
         ids = sorted(row.id for row in rows(ledger, decision))
-        assert [one.decision_id for one in replayed(ledger, decision_id=ids[1])] == [ids[1]]
+        assert [one.decision_id for one in replayed(ledger, name=ids[1])] == [ids[1]]
         assert [one.decision_id for one in replayed(ledger, since=now - timedelta(minutes=1))] == ids
         assert replayed(ledger, since=now + timedelta(minutes=1)) == []
 

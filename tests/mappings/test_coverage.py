@@ -127,6 +127,26 @@ def test_payers_come_from_the_organization_or_the_reference_itself() -> None:
     assert list(unresolved_payors(held)) == ["Organization/gone"]
 
 
+@pytest.mark.parametrize(
+    "payor",
+    [
+        {"reference": "Patient/p1"},
+        {"reference": f"{BASE}/Patient/p1/_history/2"},
+        {"reference": "RelatedPerson/r1"},
+        {"type": "Patient", "identifier": {"system": "s", "value": "1"}},
+        {"reference": "#me"},
+    ],
+)
+def test_what_a_person_pays_is_no_coverage_of_a_plan(payor: dict[str, object]) -> None:
+    """Coverage.payor may be the patient or a relative: such a one is neither chosen nor in the way of another."""
+    inner = {"resourceType": "Patient", "id": "me", "identifier": [{"system": "s", "value": "1"}]}
+    own = coverage("own", payor=[payor], contained=[inner])
+    assert choice(own).state is CoverageState.NONE
+    assert choice(own, coverage("plan")).resource == coverage("plan")
+    (payer,) = choice(coverage(payor=[payor, {"display": "Plan"}], contained=[inner])).payers
+    assert payer.name == "Plan"
+
+
 @pytest.mark.parametrize("junk", [5, "x", [5], {"a": 1}, None])
 def test_members_of_the_wrong_type_never_raise(junk: object) -> None:
     """They read as absent."""
