@@ -5,6 +5,7 @@ as absent, so that one bad member costs itself only; who must know the differenc
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from fhir_mappings.fhir_dates import date_text
@@ -21,6 +22,40 @@ _RELATIVE = re.compile(
 # Controls, zero-width and direction marks: chart text must not be able to rearrange a card.
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 LABEL_LENGTH = 120
+# By type, the parts in which a modifier may stand (R4's BackboneElements, of the types that are read).
+_PARTS: Mapping[str, tuple[str, ...]] = {
+    "CareTeam": ("participant",),
+    "ChargeItem": ("occurrenceTiming", "performer"),
+    "Claim": (
+        "accident",
+        "careTeam",
+        "diagnosis",
+        "insurance",
+        "item",
+        "payee",
+        "procedure",
+        "related",
+        "supportingInfo",
+    ),
+    "Condition": ("evidence", "stage"),
+    "Coverage": ("class", "costToBeneficiary"),
+    "DiagnosticReport": ("media",),
+    "DocumentReference": ("content", "context", "relatesTo"),
+    "Encounter": ("classHistory", "diagnosis", "hospitalization", "location", "participant", "statusHistory"),
+    "Medication": ("batch", "ingredient"),
+    "MedicationAdministration": ("dosage", "performer"),
+    "MedicationDispense": ("dosageInstruction", "performer", "substitution"),
+    "MedicationRequest": ("dispenseRequest", "dosageInstruction", "substitution"),
+    "MedicationStatement": ("dosage",),
+    "Observation": ("component", "effectiveTiming", "referenceRange"),
+    "Organization": ("contact",),
+    "Patient": ("communication", "contact", "link"),
+    "Practitioner": ("qualification",),
+    "PractitionerRole": ("availableTime", "notAvailable"),
+    "Procedure": ("focalDevice", "performer"),
+    "QuestionnaireResponse": ("item",),
+    "ServiceRequest": ("occurrenceTiming",),
+}
 
 
 def is_id(text: object) -> bool:
@@ -54,13 +89,21 @@ def has_modifiers(resource: Json) -> bool:
     """
     if resource.get("modifierExtension") or resource.get("implicitRules"):
         return True
-    return any(
-        "modifierExtension" in part
-        for value in resource.values()
-        if isinstance(value, list)
-        for part in value
-        if isinstance(part, dict)
-    )
+    for name in _PARTS.get(word(resource, "resourceType"), ()):
+        if name in resource and _is_modified(resource[name]):
+            return True
+    return False
+
+
+def _is_modified(found: object) -> bool:
+    for part in found if isinstance(found, list) else (found,):
+        if isinstance(part, dict) and (
+            "modifierExtension" in part
+            or ("item" in part and _is_modified(part["item"]))
+            or ("answer" in part and _is_modified(part["answer"]))
+        ):
+            return True
+    return False
 
 
 def contained(resource: Json, reference: object) -> Json | None:

@@ -55,7 +55,7 @@ def test_a_drug_in_the_bundle_of_the_order_is_read(ehr: Ehr) -> None:
     assert outcomes(ehr.answer(call)) == ["criteria-met"]
 
 
-@pytest.mark.parametrize("members", [MODIFIER, {"implicitRules": "http://example.org/rules"}, {"note": [MODIFIER]}])
+@pytest.mark.parametrize("members", [MODIFIER, {"implicitRules": "http://example.org/x"}, {"component": [MODIFIER]}])
 def test_a_result_with_an_unknown_modifier_proves_nothing(members: Json, ehr: Ehr) -> None:
     """It may mean the opposite (FHIR R4, modifierExtension, implicitRules); what it seems to say is not shown."""
     call = ehr.call(MET)
