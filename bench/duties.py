@@ -10,13 +10,12 @@ import threading
 import time
 from pathlib import Path
 from sqlite3 import Connection, connect
-from typing import Any
 
 import msgspec
 from sqlalchemy import Table, create_engine
 
 from cds_service.ledger.schema import card, decision, metadata
-from hooks.wire import _has_duplicate_members
+from hooks.wire import decode
 
 _FINDINGS = 3000  # bytes, of an answer whose criteria are all met
 _ROW = {column.name: "x" * 32 for column in decision.columns} | {
@@ -48,10 +47,9 @@ class Duties:
         metadata.create_all(engine)
         engine.dispose()
 
-    def check(self, body: bytes, found: Any) -> None:
-        """Looks for members that stand twice, and logs a line. Raises ValueError."""
-        if _has_duplicate_members(body, found):
-            raise ValueError("a member stands twice")
+    def read(self, body: bytes) -> None:
+        """Decodes the body as the service does, members that stand twice being looked for, and logs a line."""
+        decode(body)
         sys.stderr.write(msgspec.json.encode(_LINE).decode() + "\n")
 
     def keep(self) -> None:

@@ -35,10 +35,8 @@ def create_floor(folder: Path) -> Flask:
 
     @app.post("/<any(checked, kept, both):which>/<int:size>")
     def careful(which: str, size: int) -> Response:
-        body = request.get_data()
-        found = decode(body)
-        if which != "kept":
-            duties.check(body, found)
+        read = decode if which == "kept" else duties.read
+        read(request.get_data())
         if which != "checked":
             duties.keep()
         return Response(encode(_answer(size)), mimetype="application/json")

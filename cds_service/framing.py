@@ -44,10 +44,11 @@ class Incoming:
     def add(self, data: bytes | bytearray | memoryview) -> None:
         """Takes what came in, and looks."""
         if self._sieve is not None:
-            return self._sift(self._sieve, bytes(data))
+            self._sift(self._sieve, bytes(data))
+            return
         self.data += data
         if not self._head and not self._found_head():
-            return None
+            return
         if self._sieve is not None:
             begun = bytes(self.data[self._head :])
             del self.data[self._head :]
@@ -56,7 +57,6 @@ class Incoming:
             self._follow_chunks()
         else:
             self.is_whole = len(self.data) >= self._end
-        return None
 
     def _found_head(self) -> bool:
         end = self.data.find(b"\r\n\r\n", max(0, self._place - 3))

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 import jwt
 from msgspec import Struct
 
-_SKEW_S = 60  # by which the clocks of instances may differ
+from cds_service.auth.tokens import SKEW_S
+
 LIFE_S = 300  # SMART Backend Services: should not exceed five minutes
 _KIND = "at+jwt"  # RFC 9068; a client's own token is a JWT of another kind, signed otherwise
 _ALGORITHM = "HS256"
@@ -63,7 +64,7 @@ class AccessTokens:
         except jwt.PyJWTError:
             return None
         now = self._clock()
-        if now >= claims["exp"] or now < claims["iat"] - _SKEW_S:  # of later than now: the clock was set back
+        if now >= claims["exp"] or now < claims["iat"] - SKEW_S:  # of later than now: the clock was set back
             return None
         return Held(claims["sub"], frozenset(claims["scope"].split()))
 

@@ -25,7 +25,7 @@ from cds_service.auth.replay import ReplayStoreError, SeenTokens
 LONGEST_TOKEN = 8192
 LONGEST_JTI = 256
 LONGEST_LIFE_S = 600  # between iat and exp; five minutes are usual
-SKEW_S = 60  # by which a client's clock may differ
+SKEW_S = 60  # by which clocks may differ, a client's or another instance's
 
 _LATEST = 2**40  # epoch seconds; what is later is no date
 # Possessive (`++`): what does not fit is not tried again at each length.

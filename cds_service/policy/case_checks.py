@@ -7,12 +7,10 @@ from msgspec import UNSET
 
 from cds_service.policy.case_charts import CaseChart, CaseNote
 from cds_service.policy.cases import CaseFile
-from cds_service.policy.checks import KnownTest
+from cds_service.policy.checks import KnownTest, refuse
 from cds_service.policy.compiled import CompiledPolicy
-from cds_service.policy.documents import PolicyFileError
 from cds_service.policy.doses import DOSE_UNITS
 from cds_service.policy.facts import SOURCES
-from cds_service.policy.places import line_at, nearest
 from cds_service.policy.reasons import Reason, Status
 
 OTHER = "other"  # in a chart: of none of the value sets
@@ -38,9 +36,9 @@ def check_case(
     criteria, sets = [criterion.id for criterion in policy.source.criteria], frozenset(value_sets)
     at = ("cases", place)
     for criterion, finding in case.expect.items():
-        _refuse(path, (*at, "expect", criterion), "criterion", [criterion], criteria)
-        _refuse(path, (*at, "expect", criterion), "finding", [finding], _FINDINGS)
-    _refuse(path, (*at, "without"), "test or question", case.without, {*tests, *policy.questions})
+        refuse(path, "criterion", [criterion], criteria, (*at, "expect", criterion))
+        refuse(path, "finding", [finding], _FINDINGS, (*at, "expect", criterion))
+    refuse(path, "test or question", case.without, {*tests, *policy.questions}, (*at, "without"))
     for where, chart in ((("charts", case.chart), file.charts[case.chart]), ((*at, "change"), case.change)):
         _check_chart(path, where, chart, policy, sets, tests)
 
@@ -55,18 +53,18 @@ def _check_chart(
 ) -> None:
     if chart.results is not UNSET:
         for test in chart.results:
-            _refuse(path, (*where, "results", test), "test", [test], tests)
+            refuse(path, "test", [test], tests, (*where, "results", test))
     if chart.answers is not UNSET:
         for question in chart.answers:
-            _refuse(path, (*where, "answers", question), "question", [question], policy.questions)
+            refuse(path, "question", [question], policy.questions, (*where, "answers", question))
     if chart.unread is not UNSET:
         sources = {*SOURCES, *(f"result/{test}" for test in tests)}
-        _refuse(path, (*where, "unread"), "source", chart.unread, sources)
+        refuse(path, "source", chart.unread, sources, (*where, "unread"))
     if chart.doses is not UNSET:
         for dose in chart.doses:
-            _refuse(path, (*where, "doses"), "unit of a dose", [dose.unit], {*DOSE_UNITS, "treatment"})
+            refuse(path, "unit of a dose", [dose.unit], {*DOSE_UNITS, "treatment"}, (*where, "doses"))
     for part, names in _named(chart):
-        _refuse(path, (*where, part), "value set", names, {*sets, OTHER})
+        refuse(path, "value set", names, {*sets, OTHER}, (*where, part))
 
 
 def _named(chart: CaseChart) -> Iterable[tuple[str, Iterable[str]]]:
@@ -80,11 +78,3 @@ def _named(chart: CaseChart) -> Iterable[tuple[str, Iterable[str]]]:
         yield "clinicians", {*clinician.specialty, *clinician.site}
     for note in chart.notes if chart.notes is not UNSET else ():
         yield "notes", note.of if isinstance(note, CaseNote) else note
-
-
-def _refuse(path: Path, where: tuple[str | int, ...], what: str, named: Iterable[str], known: Iterable[str]) -> None:
-    names = set(known)
-    unknown = sorted(set(named) - names)
-    if unknown:
-        found = unknown[0]
-        raise PolicyFileError(f"{path}{line_at(path, *where)}: unknown {what} {found!r}{nearest(found, names)}")

@@ -70,12 +70,15 @@ def check_policy(
     _check_order(path, source)
 
 
-def refuse(path: Path, what: str, named: Iterable[str], known: Iterable[str]) -> None:
-    """Refuses the first of `named` that is not among `known`, with the nearest of them."""
+def refuse(path: Path, what: str, named: Iterable[str], known: Iterable[str], at: tuple[str | int, ...] = ()) -> None:
+    """Refuses the first of `named` that is not among `known`, with the nearest of them.
+
+    Told is the line of what the steps `at` lead to; without them, of the first place where the name stands.
+    """
     names = set(known)
     unknown = sorted(set(named) - names)
     if unknown:
-        where = line_of(path, unknown[0])
+        where = line_at(path, *at) if at else line_of(path, unknown[0])
         raise PolicyFileError(f"{path}{where}: unknown {what} {unknown[0]!r}{nearest(unknown[0], names)}")
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 import yaml
 
-from cds_service.policy.places import explained, unreadable
+from cds_service.policy.places import LOADER, explained, unreadable
 
 T = TypeVar("T")
 
@@ -20,7 +20,7 @@ class PolicyFileError(ValueError):
     """A policy file that cannot be used; the message names the file, the place and what is allowed there."""
 
 
-class _TextLoader(yaml.CBaseLoader if hasattr(yaml, "CBaseLoader") else yaml.BaseLoader):  # type: ignore[misc]
+class _TextLoader(LOADER):  # type: ignore[misc]
     """BaseLoader that looks for no types, which would take half of the time, and refuses a key written twice."""
 
     def resolve(self, kind: Any, value: Any, implicit: Any) -> str:

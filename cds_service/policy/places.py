@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import msgspec.inspect as types
 import yaml
@@ -43,7 +44,7 @@ _PROBLEMS = (
     ("expected ':'", "a name without its colon `: `, or a quote that is not closed"),
     ("unexpected end", "a quote is not closed"),
 )
-_LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # as documents.py reads it
+LOADER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # in C where it is there
 FEW = 12  # known names that are listed beside the nearest one
 LONGEST = 40  # characters of what was found that are shown
 
@@ -123,7 +124,7 @@ def unreadable(error: yaml.YAMLError) -> str:
 
 def _root(path: Path) -> yaml.Node | None:
     try:
-        return yaml.compose(path.read_text(encoding="utf-8"), Loader=_LOADER)
+        return yaml.compose(path.read_text(encoding="utf-8"), Loader=LOADER)
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return None
 

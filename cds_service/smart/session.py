@@ -20,11 +20,11 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from flask import Response
 from msgspec import Struct
 
+from cds_service.auth.tokens import SKEW_S
 from cds_service.smart.frames import is_framed
 
 LIFETIME_S = 15 * 60  # without a sign of the person
 LAUNCH_S = 10 * 60  # for signing in
-_SKEW_S = 60  # by which the clocks of instances may differ
 _PART = 3800  # characters of one cookie; browsers keep 4096 bytes with its name
 _PARTS = 2  # a request's Cookie header may be 8 KiB
 _LARGEST = 60_000  # of an opened value
@@ -69,7 +69,7 @@ class Session(Struct, frozen=True):
 
 def is_past(at: int, seconds: int, now: float) -> bool:
     """True when more than these seconds have gone since; also where that cannot be told, since the clock was set."""
-    return not at - _SKEW_S <= now <= at + seconds
+    return not at - SKEW_S <= now <= at + seconds
 
 
 class Pending(Struct, frozen=True):

@@ -1,14 +1,16 @@
 """A database of its own for each test: SQLite, and PostgreSQL too where `CDS_TEST_POSTGRES` names a server."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from click.testing import CliRunner, Result
 from entries import opened
 from sqlalchemy import Connection, create_engine, make_url, text
 
+from cds_service.cli import main
 from cds_service.ledger.ledger import Ledger
 
 SERVER = os.environ.get("CDS_TEST_POSTGRES", "")
@@ -58,3 +60,17 @@ def looking(ledger: Ledger) -> Iterator[Connection]:
         yield (
             connection.execution_options(isolation_level="AUTOCOMMIT") if not ledger.database.is_sqlite else connection
         )
+
+
+@pytest.fixture
+def run(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """A function: the result of a command on that ledger, which must not have ended by an exception."""
+    for name in [name for name in os.environ if name.startswith("CDS_")]:
+        monkeypatch.delenv(name)
+
+    def command(*arguments: str, **given: str) -> Result:
+        found = CliRunner(env={"CDS_DATABASE_URL": sqlite_url, **given}).invoke(main, arguments)
+        assert found.exception is None or isinstance(found.exception, SystemExit), repr(found.exception)
+        return found
+
+    return command

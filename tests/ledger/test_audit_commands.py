@@ -1,32 +1,17 @@
 """The operator's commands on the ledger: what they print, and with which status they end."""
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 from cryptography.fernet import Fernet
 from entries import MARK, POLICIES, entry, keep, opened
 
-from cds_service.cli import main
-
 HEMGENIX = "pharmacy-109/hemgenix/2025-11-20.yaml"
 Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """A function: the result of a command, with a data folder and settings of its own."""
-    for name in [name for name in os.environ if name.startswith("CDS_")]:
-        monkeypatch.delenv(name)
-
-    def command(*arguments: str, **given: str) -> Result:
-        return CliRunner(env={"CDS_DATA_DIR": str(tmp_path / "data"), **given}).invoke(main, arguments)
-
-    return command
 
 
 @pytest.fixture

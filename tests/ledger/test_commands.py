@@ -1,16 +1,15 @@
 """The operator's commands, given what they cannot do: a word and a status, no traceback, and no silence for "same"."""
 
-import os
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 from cryptography.fernet import Fernet
 from entries import entry, keep, opened, soon
 
-from cds_service.cli import main
 from cds_service.ledger.feedback import FeedbackItem
 
 KEY, OTHER = Fernet.generate_key().decode(), Fernet.generate_key().decode()
@@ -18,18 +17,9 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture
-def run(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """A function: the result of a command, which must not have ended by an exception."""
-    for name in [name for name in os.environ if name.startswith("CDS_")]:
-        monkeypatch.delenv(name)
-
-    def command(*arguments: str, **given: str) -> Result:
-        environment = {"CDS_DATABASE_URL": sqlite_url, "CDS_LEDGER_KEYS": KEY, **given}
-        found = CliRunner(env=environment).invoke(main, arguments)
-        assert found.exception is None or isinstance(found.exception, SystemExit), repr(found.exception)
-        return found
-
-    return command
+def run(run: Run) -> Run:
+    """The same with KEY, where no other is given."""
+    return partial(run, CDS_LEDGER_KEYS=KEY)
 
 
 @pytest.fixture
