@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cds_service.policy.checks import KnownTest, check_policy
 from cds_service.policy.compiled import CompiledPolicy
-from cds_service.policy.documents import PolicyFileError, decode, read_text
+from cds_service.policy.documents import PolicyFileError, decode, parse_text, read_content
 from cds_service.policy.facts import NO_NAMES, Names
 from cds_service.policy.places import line_of
 from cds_service.policy.policy import Policy
@@ -91,11 +91,12 @@ def _read_policy(
         version = date.fromisoformat(path.stem)
     except ValueError:
         raise PolicyFileError(f"{path}: the file's name must be the first day in force, like 2025-11-20.yaml") from None
-    written = read_text(path)
+    content = read_content(path)
+    written = parse_text(path, content)
     if not isinstance(written, dict) or "version" in written:
         raise PolicyFileError(f"{path}: expected a mapping without `version`: the file's name is the version")
-    digest = sha256(path.read_bytes()).hexdigest()
-    policy = CompiledPolicy(decode(path, {**written, "version": version.isoformat()}, Policy), digest)
+    source = decode(path, {**written, "version": version.isoformat()}, Policy)
+    policy = CompiledPolicy(source, sha256(content).hexdigest())
     check_policy(path, policy, value_sets, systems.systems, tests)
     return policy
 
