@@ -33,6 +33,7 @@ class Entry(Struct, frozen=True):
     carried: str = ""  # a number that the order says it has; it may have been given to it under another id
     user: str = ""  # who is signed in at the EHR, with the FHIR server; "" where the hook names nobody
     policy_digest: str = ""  # of the file that the policy version was read from
+    vocabulary_digest: str = ""  # of the value sets and lab tables that the chart was read by
 
 
 class Receipt(Struct, frozen=True):

@@ -170,6 +170,7 @@ def entry_of(asking: Asking, judged: Judged) -> Entry | None:
         carried=_carried(asking, judged, said),
         user=f"{asking.home} {asking.call.user}" if asking.call.user else "",
         policy_digest=_digest_of(asking, said),
+        vocabulary_digest=asking.service.library.vocabulary_digest,
     )
 
 

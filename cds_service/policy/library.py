@@ -23,9 +23,11 @@ class Library:
         value_sets: Mapping[str, ValueSet],
         systems: Systems,
         folder: Path | None = None,
+        vocabulary_digest: str = "",
     ) -> None:
-        """`folder`: where the files lie, for what is kept beside them."""
+        """`folder`: where the files lie, for what is kept beside them. `vocabulary_digest`: see `load_library`."""
         self.folder = folder
+        self.vocabulary_digest = vocabulary_digest
         self.policies = policies
         self.value_sets = value_sets
         self.systems = systems
@@ -69,9 +71,10 @@ class Library:
         return self._by_version.get((policy.casefold(), drug, version))
 
 
-def load_library(folder: Path, tests: Mapping[str, KnownTest]) -> Library:
+def load_library(folder: Path, tests: Mapping[str, KnownTest], vocabulary_digest: str = "") -> Library:
     """The library of a `policies/` folder. `tests` are the known tests by name.
 
+    `vocabulary_digest` stands for all files by which charts are read; empty where nobody is to tell them from others.
     Raises PolicyFileError with the file, the place and what is allowed there.
     """
     value_sets = read_value_sets(folder / "value_sets")
@@ -81,7 +84,7 @@ def load_library(folder: Path, tests: Mapping[str, KnownTest]) -> Library:
         raise PolicyFileError(f"{folder}: no policy file found; expected <policy>/<drug>/<first day in force>.yaml")
     policies = tuple(_read_policy(path, value_sets, systems, tests) for path in files)
     _refuse_two_of_one_product(policies, files)
-    return Library(policies, value_sets, systems, folder)
+    return Library(policies, value_sets, systems, folder, vocabulary_digest)
 
 
 def _read_policy(
