@@ -39,7 +39,14 @@ def _access() -> "Iterator[Access]":
 
     configure_logs()
     try:
-        yield open_ledger(read_settings(os.environ), service_log()).access(getpass.getuser())
+        access = open_ledger(read_settings(os.environ), service_log()).access(getpass.getuser())
+        try:
+            yield access
+        finally:
+            for name in access.damage:
+                click.echo(f"{name} cannot be read", err=True)
+        if access.damage:
+            _end(4, f"could not be read: {len(access.damage)}; an older backup may have it whole")
     except (SettingsError, LedgerError, SealedError, PolicyFileError) as error:
         _end(2, str(error))
     except (SQLAlchemyError, OSError, DamagedError) as error:
@@ -101,10 +108,10 @@ def show(name: str | None, order: str, user: str, member: str | None, opening: b
     with _access() as access:
         library = _library() if opening else None
         found = access.show(name, order=order, user=user, member=member, library=library)
+        for row in found:
+            click.echo(json.dumps(row, indent=2, default=str))
     if not found:
         _nothing(member)
-    for row in found:
-        click.echo(json.dumps(row, indent=2, default=str))
 
 
 @ledger.command()
@@ -200,8 +207,8 @@ def replay(name: str | None, since: datetime | None) -> None:
                 click.echo(f"    {difference.what}: {difference.kept} then, {difference.now} now")
             if found.needs and name is not None:
                 click.echo(f"    cannot be judged again without: {', '.join(found.needs)}")
+        if verdicts[Verdict.DIFFERENT]:
+            sys.exit(1)
     if name is not None and not verdicts:
         _nothing()
-    if verdicts[Verdict.DIFFERENT]:
-        sys.exit(1)
     sys.exit(4 if verdicts.total() > verdicts[Verdict.SAME] else 0)

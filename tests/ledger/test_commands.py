@@ -1,5 +1,6 @@
 """The operator's commands, given what they cannot do: a word and a status, no traceback, and no silence for "same"."""
 
+import json
 import sqlite3
 from collections.abc import Callable
 from functools import partial
@@ -114,3 +115,61 @@ def test_a_reason_that_a_client_wrote_stays_in_its_line(sqlite_url: str, run: Ru
     told = run("feedback").stdout
     assert len(told.splitlines()) == 2
     assert told.replace("\n", "").isprintable()
+
+
+DAMAGE = {
+    "no JSON": "UPDATE decision SET findings = 'no JSON' WHERE id = ?",
+    "no UTF-8": "UPDATE decision SET outcome = CAST(x'c328' AS TEXT) WHERE id = ?",
+    "no text": "UPDATE decision SET policy = x'00ff' WHERE id = ?",
+    "no day": "UPDATE decision SET day = 'rubbish' WHERE id = ?",
+    "no bytes": "UPDATE decision SET inputs = 'rubbish' WHERE id = ?",
+}
+
+
+@pytest.fixture(params=DAMAGE)
+def damaged(request: pytest.FixtureRequest, sqlite_url: str) -> list[str]:
+    """The ids of five decisions of one order, the second damaged."""
+    with opened(sqlite_url, seal_keys=KEY) as ledger:
+        keep(ledger, *(entry(hook_instance="the-call") for _ in range(5)))
+    with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as connection:
+        ids = [row[0] for row in connection.execute("SELECT id FROM decision ORDER BY id")]
+        connection.execute(DAMAGE[request.param], (ids[1],))
+    return ids
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("replay", "--since", "2026-01-01"), ("ledger", "export"), ("ledger", "show", "the-call")],
+    ids=lambda command: command[0] + command[1],
+)
+def test_a_damaged_row_stops_no_other(command: tuple[str, ...], damaged: list[str], run: Run) -> None:
+    """It is named and counted on stderr, the others are told, and the status says so."""
+    found = run(*command)
+    assert found.exit_code == 4
+    assert [one for one in damaged if one in found.stdout] == [damaged[0], *damaged[2:]]
+    assert found.stderr.splitlines() == [
+        f"decision {damaged[1]} cannot be read",
+        "could not be read: 1; an older backup may have it whole",
+    ]
+
+
+def test_a_damaged_row_beside_a_different_one(damaged: list[str], sqlite_url: str, run: Run) -> None:
+    """Does not hide that something is said differently now."""
+    with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as connection:
+        connection.execute("UPDATE decision SET outcome = 'criteria-met' WHERE id = ?", (damaged[4],))
+    found = run("replay", "--since", "2026-01-01")
+    assert found.exit_code == 1
+    assert damaged[1] in found.stderr
+
+
+def test_damaged_feedback_hides_no_decision(kept: str, sqlite_url: str, run: Run) -> None:
+    """The decision is told, and that its feedback is not."""
+    with opened(sqlite_url) as ledger, sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as connection:
+        (card,) = connection.execute("SELECT uuid FROM card").fetchone()
+        assert ledger.feedback((FeedbackItem(card, "accepted", "2026-11-24T00:00:00Z"),), soon())
+        connection.execute("UPDATE feedback SET accepted = 'rubbish'")
+    for command in (("export",), ("show", kept)):
+        found = run("ledger", *command)
+        assert found.exit_code == 4
+        assert json.loads(found.stdout)["feedback"] == "damaged"
+        assert found.stderr.startswith(f"feedback of decision {kept} cannot be read\n")
