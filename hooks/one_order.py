@@ -164,7 +164,9 @@ def entry_of(asking: Asking, judged: Judged) -> Entry | None:
         covered=assertion.covered if assertion is not None else "",
         cards=tuple((card["uuid"], code) for code, card in judged.cards),
         suggestions=tuple(
-            (suggestion["uuid"], card["uuid"]) for _, card in judged.cards for suggestion in card.get("suggestions", ())
+            (suggestion["uuid"], card["uuid"], suggestion["label"])
+            for _, card in judged.cards
+            for suggestion in card.get("suggestions", ())
         ),
         wants_number=_wants_number(asking, judged, said),
         carried=_carried(asking, judged, said),

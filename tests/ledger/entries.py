@@ -90,7 +90,7 @@ def entry(order: str = "1", *, wants_number: bool = False, about: Facts | None =
         "facts": chart,
         "covered": "covered",
         "cards": ((card, "guidance"), (str(uuid4()), "tests")),
-        "suggestions": ((str(uuid4()), card),),
+        "suggestions": ((str(uuid4()), card, "Order: Platelet count"),),
         "wants_number": wants_number,
     }
     return Entry(**{**made, **given})
