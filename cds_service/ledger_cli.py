@@ -197,9 +197,11 @@ def replay(name: str | None, since: datetime | None) -> None:
     from cds_service.ledger.replay import Verdict
 
     verdicts: Counter[Verdict] = Counter()
+    read_otherwise = 0
     with _access() as access:
         for found in access.replay(_library(), name=name, since=since):
             verdicts[found.verdict] += 1
+            read_otherwise += found.vocabulary == "changed"
             click.echo(f"{found.decision_id}  {found.verdict.value}")
             if found.policy_file == "changed":
                 click.echo("    the file of the policy version is not the one that decided then")
@@ -207,6 +209,9 @@ def replay(name: str | None, since: datetime | None) -> None:
                 click.echo(f"    {difference.what}: {difference.kept} then, {difference.now} now")
             if found.needs and name is not None:
                 click.echo(f"    cannot be judged again without: {', '.join(found.needs)}")
+        if read_otherwise:
+            of = f"{read_otherwise} of {verdicts.total()} charts"
+            click.echo(f"{of} were read by other value sets or lab tables than those that are here", err=True)
         if verdicts[Verdict.DIFFERENT]:
             sys.exit(1)
     if name is not None and not verdicts:

@@ -21,7 +21,7 @@ from cds_service.ledger.readable import PAGE, Damage, Row, decisions, feedback_o
 from cds_service.ledger.replay import Replayed, replay
 from cds_service.ledger.rows import word
 from cds_service.ledger.schema import access_log, authorization, card, decision, feedback, kept_form
-from cds_service.ledger.sealing import Seal
+from cds_service.ledger.sealing import SETTING, Seal, SealedError
 from cds_service.policy.library import Library
 from hooks.wire import encode
 
@@ -154,7 +154,7 @@ class Access:
         return gone
 
     def reseal(self) -> int:
-        """How many values were sealed anew with the first key. Raises SealedError at the first that no key opens."""
+        """How many values were sealed anew with the first key; raises SealedError where no key opens any of them."""
         if self._seal is None:
             return 0
         count = 0
@@ -171,9 +171,13 @@ class Access:
                     with connection.begin():
                         rows = connection.execute(select(key, column).where(key.in_(ids[start : start + PAGE]))).all()
                         for found, sealed in rows:
-                            new = {column.name: self._seal.renew(bytes(sealed))}
-                            connection.execute(update(table).where(key == found).values(new))
-                    count += len(rows)
+                            with self.damage.noted(f"{column.name} of {table.name} {found}"):
+                                new = {column.name: self._seal.renew(sealed)}
+                                connection.execute(update(table).where(key == found).values(new))
+                                count += 1
+        if self.damage and not count:
+            self.damage.clear()  # it is the key that is wrong, and not each of them
+            raise SealedError(f"none of the keys in {SETTING} opens it")
         return count
 
     def uses(self) -> tuple[Use, ...]:

@@ -173,3 +173,26 @@ def test_damaged_feedback_hides_no_decision(kept: str, sqlite_url: str, run: Run
         assert found.exit_code == 4
         assert json.loads(found.stdout)["feedback"] == "damaged"
         assert found.stderr.startswith(f"feedback of decision {kept} cannot be read\n")
+
+
+def test_a_replay_says_how_many_charts_would_be_read_otherwise(sqlite_url: str, run: Run) -> None:
+    """Their facts say the same again; which facts a chart gives may have changed."""
+    with opened(sqlite_url, seal_keys=KEY) as ledger:
+        keep(ledger, entry("1", vocabulary_digest="a" * 64), entry("2"))
+    found = run("replay", "--since", "2026-01-01")
+    assert found.exit_code == 0
+    assert found.stderr == "1 of 2 charts were read by other value sets or lab tables than those that are here\n"
+
+
+def test_what_cannot_be_sealed_anew_stops_nothing_else(sqlite_url: str, run: Run) -> None:
+    """One damaged row must not keep an old key in use for ever."""
+    with opened(sqlite_url, seal_keys=KEY) as ledger:
+        keep(ledger, *(entry() for _ in range(3)))
+    with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as connection:
+        ids = [row[0] for row in connection.execute("SELECT id FROM decision ORDER BY id")]
+        connection.execute("UPDATE decision SET inputs = 'rubbish' WHERE id = ?", (ids[0],))
+        connection.execute("UPDATE decision SET inputs = x'00' WHERE id = ?", (ids[1],))
+    found = run("ledger", "reseal", CDS_LEDGER_KEYS=f"{OTHER},{KEY}")
+    assert (found.exit_code, found.stdout) == (4, "1 entries sealed anew\n")
+    assert found.stderr.splitlines()[:2] == [f"inputs of decision {one} cannot be read" for one in ids[:2]]
+    assert run("replay", ids[2], CDS_LEDGER_KEYS=OTHER).exit_code == 0
