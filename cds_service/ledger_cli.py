@@ -11,7 +11,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -30,7 +30,7 @@ def _access() -> "Iterator[Access]":
     from sqlalchemy.exc import SQLAlchemyError
 
     from cds_service.app import open_ledger
-    from cds_service.ledger.errors import LedgerError
+    from cds_service.ledger.errors import LedgerError, NoLedgerError, kind_of
     from cds_service.ledger.sealing import SealedError
     from cds_service.ledger.soundness import DamagedError
     from cds_service.log import configure_logs, service_log
@@ -39,7 +39,7 @@ def _access() -> "Iterator[Access]":
 
     configure_logs()
     try:
-        access = open_ledger(read_settings(os.environ), service_log()).access(getpass.getuser())
+        access = open_ledger(read_settings(os.environ), service_log()).access(_who())
         try:
             yield access
         finally:
@@ -47,12 +47,21 @@ def _access() -> "Iterator[Access]":
                 click.echo(f"{name} cannot be read", err=True)
         if access.damage:
             _end(4, f"could not be read: {len(access.damage)}; an older backup may have it whole")
+    except NoLedgerError as error:
+        _end(3, str(error))
     except (SettingsError, LedgerError, SealedError, PolicyFileError) as error:
         _end(2, str(error))
     except (SQLAlchemyError, OSError, DamagedError) as error:
-        _end(3, f"CDS_DATABASE_URL: the ledger cannot be reached ({type(error).__name__})")
+        _end(3, f"CDS_DATABASE_URL: the ledger cannot be used ({kind_of(error)})")
     except (MsgspecError, ValueError) as error:  # whose words may quote what is kept
         _end(4, f"the ledger holds a row that cannot be read ({type(error).__name__})")
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # nobody that this system has a name for
+        return f"user {os.getuid()}"
 
 
 def _end(status: int, message: str) -> NoReturn:
@@ -64,7 +73,7 @@ def _day(context: click.Context, parameter: click.Parameter, given: str | None) 
     if given is None:
         return None
     try:
-        return datetime.fromisoformat(given).replace(tzinfo=UTC)
+        return datetime.combine(date.fromisoformat(given), time(), UTC)
     except ValueError:
         raise click.BadParameter("expected a date like 2026-11-24") from None
 
@@ -75,6 +84,15 @@ def _library() -> "Library":
     from cds_service.settings import read_settings
 
     return load_knowledge(read_settings(os.environ).policies_dir).library
+
+
+def _written(lines: Iterator[bytes]) -> bool:
+    """Writes the lines; True where there was none."""
+    is_empty = True
+    for line in lines:
+        is_empty = False
+        sys.stdout.buffer.write(line)
+    return is_empty
 
 
 def _nothing(member: str | None = None) -> NoReturn:
@@ -120,10 +138,7 @@ def show(name: str | None, order: str, user: str, member: str | None, opening: b
 def export(since: datetime | None, member: str | None) -> None:
     """Decisions as JSON lines, for an archive."""
     with _access() as access:
-        is_empty = True
-        for line in access.export(since=since, member=member):
-            is_empty = False
-            sys.stdout.buffer.write(line.rstrip(b"\n") + b"\n")
+        is_empty = _written(access.export(since=since, member=member))
     if member is not None and is_empty:
         _nothing(member)
 
@@ -133,8 +148,9 @@ def export(since: datetime | None, member: str | None) -> None:
 def forms(member: str | None) -> None:
     """Completed forms that an EHR did not take, readable, as JSON lines."""
     with _access() as access:
-        for line in access.forms(member=member):
-            sys.stdout.buffer.write(line)
+        is_empty = _written(access.forms(member=member))
+    if member is not None and is_empty:
+        _nothing(member)
 
 
 @ledger.command()
@@ -209,6 +225,9 @@ def replay(name: str | None, since: datetime | None) -> None:
                 click.echo(f"    {difference.what}: {difference.kept} then, {difference.now} now")
             if found.needs and name is not None:
                 click.echo(f"    cannot be judged again without: {', '.join(found.needs)}")
+        if name is None:
+            each = ", ".join(f"{verdicts[one]} {one.value}" for one in Verdict if verdicts[one])
+            click.echo(f"{verdicts.total()} decision(s){': ' if each else ''}{each}", err=True)
         if read_otherwise:
             of = f"{read_otherwise} of {verdicts.total()} charts"
             click.echo(f"{of} were read by other value sets or lab tables than those that are here", err=True)

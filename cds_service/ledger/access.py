@@ -7,15 +7,17 @@ from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, RowMapping, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, or_, select, update
 
 from cds_service.ledger.audit import keys_of, opened
+from cds_service.ledger.database import SETTING as URL_SETTING
 from cds_service.ledger.database import Database
+from cds_service.ledger.errors import NoLedgerError
 from cds_service.ledger.feedback import FeedbackRow, feedback_table
 from cds_service.ledger.fingerprint import Fingerprints, id_floor
 from cds_service.ledger.forms import opened_form
 from cds_service.ledger.installation import read_keys
-from cds_service.ledger.migrate import migrate
+from cds_service.ledger.migrate import migrate, revision_of
 from cds_service.ledger.purge import PURGED_AT_ONCE, Doomed, of_member, older_than, purge_some
 from cds_service.ledger.readable import PAGE, Damage, Row, decisions, feedback_of, reading
 from cds_service.ledger.replay import Replayed, replay
@@ -25,6 +27,7 @@ from cds_service.ledger.sealing import SETTING, Seal, SealedError
 from cds_service.policy.library import Library
 from hooks.wire import encode
 
+_NO_LEDGER = f"{URL_SETTING}: there is no ledger"
 Action = Literal["show", "open", "export", "forms", "replay", "feedback", "purge", "reseal"]
 
 
@@ -95,7 +98,7 @@ class Access:
         """Every decision with its feedback, oldest first, as JSON lines; of one member if named. Not unsealed."""
         with self._opened() as connection:
             where, about = self._chosen(connection, since, member)
-            self._note(connection, "export", about, 0)
+            self._note(connection, "export", about, _count(connection, where))
             for row in decisions(connection, where, self.damage):
                 said = feedback_of(connection, row["id"], self.damage)
                 yield msgspec.json.encode({**_plain(row), "feedback": said}) + b"\n"
@@ -124,7 +127,7 @@ class Access:
             if name is not None:
                 name = word(name)
                 where, about = [_named(name)], f"decision {name}"
-            self._note(connection, "replay", about, 0)
+            self._note(connection, "replay", about, _count(connection, where))
             hashes = Fingerprints(read_keys(connection).fingerprints)
             for row in decisions(connection, where, self.damage):
                 yield replay(Row(row), library, self._seal, hashes)
@@ -132,9 +135,10 @@ class Access:
     def feedback_table(self) -> tuple[FeedbackRow, ...]:
         """How often each kind of card was accepted or overridden, and why."""
         with self._opened() as connection:
-            self._note(connection, "feedback", "counts", 0)
             with reading(connection):
-                return feedback_table(connection)
+                found = feedback_table(connection)
+            self._note(connection, "feedback", "counts", len(found))
+        return found
 
     def purge(self, *, member: str | None = None, older_than_days: int | None = None) -> int:
         """How many rows went: all of one member (named as the entries name it), or what is older than so many days."""
@@ -175,6 +179,7 @@ class Access:
                                 new = {column.name: self._seal.renew(sealed)}
                                 connection.execute(update(table).where(key == found).values(new))
                                 count += 1
+            self._note(connection, "reseal", "all", count)
         if self.damage and not count:
             self.damage.clear()  # it is the key that is wrong, and not each of them
             raise SealedError(f"none of the keys in {SETTING} opens it")
@@ -189,7 +194,12 @@ class Access:
 
     @contextmanager
     def _opened(self) -> Iterator[Connection]:
+        if not self._database.is_there:
+            raise NoLedgerError(_NO_LEDGER)
         with self._database.connect_patiently() as connection:
+            with reading(connection):
+                if revision_of(connection) is None:
+                    raise NoLedgerError(_NO_LEDGER)
             migrate(connection)
             yield connection
 
@@ -223,6 +233,11 @@ def _purge(connection: Connection, doomed: Doomed) -> int:
         total += gone
         if gone < PURGED_AT_ONCE:
             return total
+
+
+def _count(connection: Connection, where: list[ColumnElement[bool]]) -> int:
+    with reading(connection):
+        return connection.scalar(select(func.count()).select_from(decision).where(*where)) or 0
 
 
 def _plain(row: RowMapping) -> dict[str, Any]:

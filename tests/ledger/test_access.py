@@ -117,7 +117,7 @@ def test_each_use_is_written_down(ledger: Ledger) -> None:
     operator.show("ca-1")
     list(operator.export(member=entry().member))
     operator.purge(member=entry().member)
-    assert uses(ledger) == [("ada", "show", 1), ("ada", "export", 0), ("ada", "purge", 0), ("ada", "purge", 1)]
+    assert uses(ledger) == [("ada", "show", 1), ("ada", "export", 1), ("ada", "purge", 0), ("ada", "purge", 1)]
     written: list[Use] = list(ledger.access("ada").uses())
     assert all(MARK not in use.about for use in written)
     assert written[0].at.tzinfo is not None

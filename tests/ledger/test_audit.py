@@ -178,6 +178,7 @@ def test_the_shipped_policies_have_the_digest_of_their_file() -> None:
 @pytest.mark.parametrize("folder", ["policies", "docs/example"])
 def test_the_digest_of_the_vocabulary_can_be_had_without_this_service(folder: str) -> None:
     """It is what `docs/data.md` says: the files one after the other."""
-    files = f"{folder}/value_sets/*.yaml fhir_mappings/labs.yaml $(ls {folder}/tests.yaml 2>/dev/null)"
-    told = subprocess.run(["sh", "-c", f"LC_ALL=C; cat {files} | sha256sum"], cwd=ROOT, capture_output=True, check=True)
+    own = f"{folder}/tests.yaml" if (ROOT / folder / "tests.yaml").exists() else ""
+    command = f"LC_ALL=C; cat {folder}/value_sets/*.yaml fhir_mappings/labs.yaml {own} | sha256sum"
+    told = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, check=True)  # noqa: S602 - our own words
     assert load_knowledge(ROOT / folder).library.vocabulary_digest == told.stdout.split()[0].decode()
