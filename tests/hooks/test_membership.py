@@ -127,7 +127,7 @@ def test_the_book_knows_the_member_by_the_rosters_number(service: Service, ehr: 
 
 
 def test_the_book_knows_who_asked_and_by_which_file(service: Service, ehr: Ehr) -> None:
-    """What an auditor asks for: the user at the EHR, and which files decided and were read by."""
+    """What an auditor asks for: who was signed in, which file decided, and by which the chart was read."""
     book = _Book()
     _line(replace(service, book=book), ehr, _Roster(Member(Enrolment.ACTIVE, "M9", ("Commercial Group",))))
     (entry,) = book.entries

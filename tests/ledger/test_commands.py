@@ -1,6 +1,5 @@
 """The operator's commands, given what they cannot do: a word and a status, no traceback, and no silence for "same"."""
 
-import json
 import os
 import sqlite3
 from collections.abc import Callable
@@ -10,11 +9,11 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 from cryptography.fernet import Fernet
-from entries import entry, keep, opened, soon
+from entries import KEY, entry, keep, opened, soon
 
 from cds_service.ledger.feedback import FeedbackItem
 
-KEY, OTHER = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+OTHER = Fernet.generate_key().decode()
 Run = Callable[..., Result]
 
 
@@ -22,16 +21,6 @@ Run = Callable[..., Result]
 def run(run: Run) -> Run:
     """The same with KEY, where no other is given."""
     return partial(run, CDS_LEDGER_KEYS=KEY)
-
-
-@pytest.fixture
-def kept(sqlite_url: str) -> str:
-    """The id of one decision, sealed with KEY."""
-    with opened(sqlite_url, seal_keys=KEY) as ledger:
-        keep(ledger, entry())
-    with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as connection:
-        (found,) = connection.execute("SELECT id FROM decision").fetchone()
-    return str(found)
 
 
 @pytest.mark.parametrize("name", ["unknown", "' OR 1=1 --", "%", "", "\udcff", "a\0b", "é" * 5000])

@@ -1,4 +1,4 @@
-"""Rows that somebody changed, or that a disk did: told by the operator's commands, and no other is left out for them."""
+"""Rows that somebody or a disk changed: told by the operator's commands, and no other is left out for them."""
 
 import json
 import sqlite3
@@ -8,11 +8,11 @@ from functools import partial
 import pytest
 from click.testing import Result
 from cryptography.fernet import Fernet
-from entries import entry, keep, opened, soon
+from entries import KEY, entry, keep, opened, soon
 
 from cds_service.ledger.feedback import FeedbackItem
 
-KEY, OTHER = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+OTHER = Fernet.generate_key().decode()
 Run = Callable[..., Result]
 
 
@@ -20,16 +20,6 @@ Run = Callable[..., Result]
 def run(run: Run) -> Run:
     """The same with KEY, where no other is given."""
     return partial(run, CDS_LEDGER_KEYS=KEY)
-
-
-@pytest.fixture
-def kept(sqlite_url: str) -> str:
-    """The id of one decision, sealed with KEY."""
-    with opened(sqlite_url, seal_keys=KEY) as ledger:
-        keep(ledger, entry())
-    with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as connection:
-        (found,) = connection.execute("SELECT id FROM decision").fetchone()
-    return str(found)
 
 
 @pytest.mark.parametrize(
