@@ -161,9 +161,10 @@ def purge(member: str | None, older_than_days: int | None) -> None:
     if (member is None) == (older_than_days is None):
         raise click.UsageError("give either --member or --older-than-days")
     with _access() as access:
-        count = access.purge(member=member, older_than_days=older_than_days)
-    click.echo(f"{count} rows removed")
-    if member is not None and not count:
+        gone = access.purge(member=member, older_than_days=older_than_days)
+    told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in gone._asdict().items())
+    click.echo(f"removed: {told}")
+    if member is not None and not any(gone):
         _nothing(member)
 
 

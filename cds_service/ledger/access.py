@@ -18,7 +18,7 @@ from cds_service.ledger.fingerprint import Fingerprints, id_floor
 from cds_service.ledger.forms import opened_form
 from cds_service.ledger.installation import read_keys
 from cds_service.ledger.migrate import migrate, revision_of
-from cds_service.ledger.purge import PURGED_AT_ONCE, Doomed, of_member, older_than, purge_some
+from cds_service.ledger.purge import PURGED_AT_ONCE, Doomed, Gone, of_member, older_than, purge_some
 from cds_service.ledger.readable import PAGE, Damage, Row, decisions, feedback_of, reading
 from cds_service.ledger.replay import Replayed, replay
 from cds_service.ledger.rows import word
@@ -140,8 +140,8 @@ class Access:
             self._note(connection, "feedback", "counts", len(found))
         return found
 
-    def purge(self, *, member: str | None = None, older_than_days: int | None = None) -> int:
-        """How many rows went: all of one member (named as the entries name it), or what is older than so many days."""
+    def purge(self, *, member: str | None = None, older_than_days: int | None = None) -> Gone:
+        """What went: all of one member (named as the entries name it), or what is older than so many days."""
         with self._opened() as connection:
             if member is not None:
                 key = self._member_key(connection, member)
@@ -153,7 +153,7 @@ class Access:
                 raise ValueError("name a member or an age in days")
             self._note(connection, "purge", about, 0)
             gone = _purge(connection, doomed)
-            self._note(connection, "purge", about, gone)
+            self._note(connection, "purge", about, sum(gone))
             self._database.forget(connection)
         return gone
 
@@ -225,13 +225,13 @@ class Access:
         return where, ", ".join(about) or "all"
 
 
-def _purge(connection: Connection, doomed: Doomed) -> int:
-    total = 0
+def _purge(connection: Connection, doomed: Doomed) -> Gone:
+    total = Gone()
     while True:
         with connection.begin():
             gone = purge_some(connection, doomed, PURGED_AT_ONCE)
-        total += gone
-        if gone < PURGED_AT_ONCE:
+        total = total.plus(gone)
+        if max(gone) < PURGED_AT_ONCE:
             return total
 
 
