@@ -150,9 +150,7 @@ def test_what_is_no_answer_to_the_batch_is_not_taken_for_one(client: FhirClient,
 
 @pytest.mark.parametrize(("status", "failure"), [(429, Failure.BUSY), (503, Failure.SERVER_ERROR)])
 @responses.activate
-def test_a_server_that_cannot_just_now_is_not_asked_for_more(
-    client: FhirClient, status: int, failure: Failure
-) -> None:
+def test_a_server_that_cannot_just_now_is_not_asked_for_more(client: FhirClient, status: int, failure: Failure) -> None:
     """Once more after a moment, and no read after that."""
     responses.post(BASE, status=status)
     assert {reply.failure for reply in read(client, CONDITIONS, PATIENT)} == {failure}
