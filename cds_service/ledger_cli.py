@@ -1,7 +1,7 @@
 """The operator's commands on the ledger. Each use of it is written down in the ledger itself.
 
 They end with 1 where what was asked for is not there, or a replay is different; 2 for what cannot be asked, or not with
-these settings and keys; 3 where the ledger cannot be reached; 4 where something that is kept cannot be read.
+these settings and keys; 3 where there is no ledger or it cannot be used; 4 where something that is kept cannot be read.
 """
 
 import getpass
@@ -133,7 +133,7 @@ def show(name: str | None, order: str, user: str, member: str | None, opening: b
 
 
 @ledger.command()
-@click.option("--since", callback=_day, help="from this day on")
+@click.option("--since", callback=_day, help="from this day on, in UTC")
 @click.option("--member", help="of this member")
 def export(since: datetime | None, member: str | None) -> None:
     """Decisions as JSON lines, for an archive."""
@@ -202,7 +202,7 @@ def feedback() -> None:
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--since", callback=_day, help="every decision from this day on")
+@click.option("--since", callback=_day, help="every decision from this day on, in UTC")
 def replay(name: str | None, since: datetime | None) -> None:
     """Judges kept decisions again with the policy version of their day, and shows same or different.
 
