@@ -134,6 +134,14 @@ class CodeIndex:
         """The sets of that kind that one Coding belongs to."""
         return self._names(((coding_key(coding),), ""), kind)
 
+    def tells(self, concept: dict[str, Any] | None, kind: Kind) -> bool:
+        """True when a CodeableConcept has a code, listed or not, of a system that sets of that kind are known by."""
+        index = self._kinds.get(kind)
+        return index is not None and any(
+            code.strip() and not index.systems.isdisjoint(self._systems.short(system))
+            for system, code, _ in concept_key(concept)[0]
+        )
+
     def names_of_text(self, text: str | None, kind: Kind) -> Names:
         """The sets of that kind that a text names."""
         if not isinstance(text, str) or not text:
@@ -206,6 +214,7 @@ class _KindIndex:
     def __init__(self, sets: list[ValueSet]) -> None:
         self.codes = _Codes()
         self.excluded = _Codes()
+        self.systems = frozenset(code.system for value_set in sets for code in value_set.codes)
         self._match: list[tuple[str, re.Pattern[str]]] = []
         self._exclude: dict[str, re.Pattern[str]] = {}
         for value_set in sets:

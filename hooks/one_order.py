@@ -292,6 +292,11 @@ def _ungoverned(policies: tuple[CompiledPolicy, ...], chart: Chart) -> dict[str,
         return conditional(f"The order names both {names}; order one of them to get an answer.")
     if "order" in chart.facts.unread:
         return technical("The ordered drug could not be read.")
+    if chart.uncoded and not chart.facts.order.products:
+        return conditional(
+            "The drug could not be identified: the order has neither an RxNorm, NDC or HCPCS code nor a name that is "
+            "known here. Add its code, or ask the plan."
+        )
     return conditional("No drug policy of this service covers this order; ask the plan.")
 
 
