@@ -4,7 +4,6 @@ An appointment that stands on an order is answered on the order (CRD appointment
 alternate-reference extension on it for a MedicationRequest, which R4's `basedOn` cannot name.
 """
 
-import re
 from typing import Any
 
 from fhir_mappings.references import child, children
@@ -13,9 +12,6 @@ from hooks.bundles import DraftOrder, read_bundle
 from hooks.hook import ENCOUNTER, PATIENT, USER, Context, Hook, Member, Subjects
 from hooks.refusals import Refusal
 
-_NAMED = re.compile(  # relative, or at some server; a version of an order is that order
-    r"((?:https?://[^\s/?#]+(?:/[^\s/?#]+)*/)?[A-Za-z]{1,64}/[A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?"
-)
 ALTERNATE = "http://hl7.org/fhir/StructureDefinition/alternate-reference"
 
 
@@ -42,18 +38,15 @@ def _check_patient(appointment: DraftOrder, patient_id: str) -> None:
 
 def based_on(appointment: DraftOrder) -> tuple[str, ...]:
     """The orders that the appointment stands on: `Type/id`, or their URL."""
-    found = []
+    found: list[str | None] = []
     for reference in children(appointment.resource, "basedOn"):
         others = [
             child(extension, "valueReference").get("reference")
             for extension in children(reference, "extension")
             if extension.get("url") == ALTERNATE
         ]
-        for literal in others or [reference.get("reference")]:
-            name = _NAMED.fullmatch(literal) if isinstance(literal, str) else None
-            if name is not None:
-                found.append(name[1])
-    return tuple(found)
+        found += map(members.named, others or [reference.get("reference")])
+    return tuple(name for name in found if name is not None)
 
 
 HOOK = Hook(
