@@ -1,6 +1,7 @@
 """A FHIR server that answers late and counts: `python -m bench.delayed_fhir PORT`.
 
-Its base is `http://127.0.0.1:PORT/<delay in ms>`: every answer goes out that long after its request came in. What it
+Its base is `http://127.0.0.1:PORT/<delay in ms>`: every answer goes out that long after its request came in, to a
+batch of reads too. What it
 knows: the story's patient of bodies.py with the demo's own searches, and the same patient with thousands of results
 under the ids of CHARTS. Answers are made once and kept, so that the time measured is not its own. One thread for each
 connection, which is kept open.
@@ -62,6 +63,14 @@ class Records:
             made = self._made[target] = reply.status, encode(body)
         return made
 
+    def batch(self, base: str, sent: bytes) -> tuple[int, bytes]:
+        """Status and body for a batch of reads."""
+        entries = []
+        for entry in decode(sent)["entry"]:
+            status, body = self.answer(base, entry["request"]["url"])
+            entries.append(b'{"response":{"status":"%d"},"resource":%s}' % (status, body))
+        return 200, b'{"resourceType":"Bundle","type":"batch-response","entry":[%s]}' % b",".join(entries)
+
     def _add_results(self, bundle: Json, asked: dict[str, str], base: str) -> None:
         """Lays the long chart's results between the story's own, newest first, and cuts at the count asked for."""
         patient_id = asked.get("patient", "")
@@ -115,15 +124,19 @@ class Handler(StreamRequestHandler):
         """Answers until the caller hangs up."""
         while line := self.rfile.readline():
             came = time.monotonic()
-            while self.rfile.readline() not in (b"\r\n", b""):
-                pass
+            length = 0
+            while (header := self.rfile.readline()) not in (b"\r\n", b""):
+                name, _, value = header.partition(b":")
+                length = int(value) if name.lower() == b"content-length" else length
+            sent = self.rfile.read(length)
             head, _, target = line.split()[1].decode("ascii").removeprefix("/").partition("/")
             if head == "tally":
                 self._send(200, encode(self.tally))
             elif not head.isdigit():
                 self._send(200, b"{}")
             else:
-                status, body = self.records.answer(f"{self.root}/{head}", target)
+                base = f"{self.root}/{head}"
+                status, body = self.records.batch(base, sent) if sent else self.records.answer(base, target)
                 time.sleep(max(0.0, came + int(head) / 1000 - time.monotonic()))
                 with self.counting:
                     self.tally["reads"] += 1

@@ -45,9 +45,9 @@ class Stage:
         """How many calls a round has."""
         return max(5, full // 3) if self.quick else full
 
-    def fhir_base(self, delay_ms: int) -> str:
-        """The base URL of the FHIR server at which every answer takes so long."""
-        return f"http://{HOST}:{self.fhir.port}/{delay_ms}"
+    def fhir_base(self, delay_ms: int, batches: bool = False) -> str:
+        """The base URL of the FHIR server at which every answer takes so long; another one is read in batches."""
+        return f"http://{HOST}:{self.fhir.port}/{delay_ms:0{3 if batches else 1}}"
 
     @cached_property
     def folder(self) -> Path:
@@ -73,7 +73,9 @@ class Stage:
     def _service(self, folder: str, **more: str) -> Process:
         port = free_port()
         command, port, settings = self.service_command(port, folder)
-        settings["CDS_FHIR_SERVERS"] = ",".join(self.fhir_base(delay) for delay in (0, DELAY_MS))
+        settings["CDS_BATCH_SERVERS"] = self.fhir_base(DELAY_MS, batches=True)
+        bases = [self.fhir_base(delay) for delay in (0, DELAY_MS)]
+        settings["CDS_FHIR_SERVERS"] = ",".join([*bases, settings["CDS_BATCH_SERVERS"]])
         return self.start(Process(f"the {folder} service", command, port, {**settings, **more}))
 
     def service_command(

@@ -42,6 +42,7 @@ from fhir_mappings.codes import CodeIndex
 from fhir_mappings.labs import LabTable, read_labs
 from fhir_mappings.needs import EVERYTHING
 from fhir_mappings.prefetch import templates
+from fhir_mappings.servers import bases_of
 from hooks.book import Book
 from hooks.coverage_information import Links
 from hooks.coverages import Plans
@@ -177,7 +178,7 @@ def build_service(
     return Service(
         library=library,
         vocabulary=Vocabulary(knowledge.codes, labs, settings.public_url),
-        reader=FhirClient(verify=settings.verify, circuits=circuits),
+        reader=FhirClient(verify=settings.verify, circuits=circuits, batched=bases_of(settings.batch_servers)),
         links=Links(settings.public_url),
         label=settings.payer_label,
         hcpcs=library.systems.systems["hcpcs"][0],

@@ -65,6 +65,11 @@ class Settings(BaseModel):
     fhir_servers: tuple[str, ...] = Field(
         (), description="comma-separated FHIR base URLs that may be read when `CDS_AUTH=off`"
     )
+    batch_servers: tuple[str, ...] = Field(
+        (),
+        description="comma-separated FHIR base URLs, of those that may be read, "
+        "whose servers answer all reads of a round in one batch Bundle",
+    )
     ca_file: FilePath | None = Field(
         None,
         description="PEM file of the authorities that servers' certificates are checked against, "
@@ -169,14 +174,14 @@ class Settings(BaseModel):
                 raise ValueError("expected origins like https://ehr.example, without a path; * is not taken")
         return given
 
-    @field_validator("fhir_servers", "cors_origins", "smart_auth_servers", "smart_frames", mode="before")
+    @field_validator("fhir_servers", "batch_servers", "cors_origins", "smart_auth_servers", "smart_frames", mode="before")
     @classmethod
     def _split(cls, given: object) -> object:
         if not isinstance(given, str):
             return given
         return tuple(part.strip().rstrip("/") for part in given.split(",") if part.strip())
 
-    @field_validator("fhir_servers", "smart_auth_servers")
+    @field_validator("fhir_servers", "batch_servers", "smart_auth_servers")
     @classmethod
     def _bases(cls, given: tuple[str, ...]) -> tuple[str, ...]:
         for base in given:

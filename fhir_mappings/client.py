@@ -6,13 +6,13 @@ each query gets a Reply with what was read, and, where that is not all, a failur
 What bounds it: one pool of threads for each server, so that one that hangs takes none from the others; a size limit for
 each answer, before and after decompression; a page limit; and at the deadline the sockets of what is still under way
 are shut down, so that a server that drips a byte a second holds no thread. A server that is down is left alone: see
-`circuit`.
+`circuit`. A server that is known to take batches is asked for a whole round in one request: see `batch`.
 """
 
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from http.client import HTTPException
 from typing import Any
@@ -22,11 +22,12 @@ import urllib3
 from msgspec import Struct
 
 from fhir_mappings.answers import FailedError, decoded, failure_of, page_of, pause_of, unzipped
+from fhir_mappings.batch import batch_of, parts_of
 from fhir_mappings.circuit import Admission, Circuits
-from fhir_mappings.connections import EndableAdapter, Use
+from fhir_mappings.connections import EndableAdapter
+from fhir_mappings.pending import Budget, PendingRead
 from fhir_mappings.queries import Failure, Query, Reply
-from fhir_mappings.references import Json
-from fhir_mappings.servers import Server, page_url
+from fhir_mappings.servers import Server, registered_base
 
 
 class Limits(Struct, frozen=True):
@@ -40,68 +41,30 @@ class Limits(Struct, frozen=True):
     connect_s: float = 2.0
 
 
-class _Budget:
-    """The bytes that are left to a round."""
-
-    def __init__(self, size: int) -> None:
-        self.left = size
-
-    def spend(self, size: int) -> None:
-        """Takes `size` away. Raises when there is not so much left."""
-        self.left -= size  # two threads may race here: it bounds a flood and is no account
-        if self.left < 0:
-            raise FailedError(Failure.TOO_LARGE)
-
-
-class _Read:
-    """One query under way: what it has so far can be taken at any moment."""
-
-    def __init__(self, server: Server, query: Query, deadline: float, budget: "_Budget") -> None:
-        self.server, self.query, self.deadline, self.budget = server, query, deadline, budget
-        self.resources: list[Json] = []
-        self.failure: Failure | None = None
-        self.more = False
-        self.is_late = False  # not back at the deadline
-        self.broken = 0
-        self.is_unconnected = False  # not even a connection, or a gateway said so
-        self.use = Use()
-
-    def remaining(self) -> float:
-        """Seconds left. Raises when there are none."""
-        left = self.deadline - time.monotonic()
-        if left <= 0.001:
-            raise FailedError(Failure.TIMEOUT)
-        return left
-
-    @property
-    def failed(self) -> Failure | None:
-        """Why it is not, or not wholly, read."""
-        return Failure.TIMEOUT if self.is_late else self.failure
-
-    def reply(self) -> Reply:
-        """What it has so far."""
-        failure = self.failed
-        resources, more = list(self.resources), self.more or self.is_late
-        return Reply(resources, failure, more or (failure is not None and bool(resources)), self.broken)
-
-
 _TRY_AGAIN = frozenset({429, 502, 503, 504})
 _GATEWAY = frozenset({502, 503, 504})  # what a gateway says for a server that it cannot reach
 # What a server does not say, or not to us: everything else is an answer.
 _NO_ANSWER = frozenset({Failure.TIMEOUT, Failure.UNREACHABLE, Failure.NOT_ASKED, Failure.FOREIGN_PAGE, Failure.FAULT})
 _HELPLESS = frozenset({Failure.BUSY, Failure.SERVER_ERROR})  # an answer to one read; of every read, it is none
 _UNHEARD = _NO_ANSWER | _HELPLESS
+_NOT_NOW = _NO_ANSWER | {Failure.BUSY}  # of a batch: asking one by one would not help
 
 
 class FhirClient:
     """Reads FHIR servers. One for each process; its threads start with the first read."""
 
     def __init__(
-        self, limits: Limits | None = None, verify: bool | str = True, circuits: Circuits | None = None
+        self,
+        limits: Limits | None = None,
+        verify: bool | str = True,
+        circuits: Circuits | None = None,
+        batched: Iterable[str] = (),
     ) -> None:
+        """`batched`: bases whose servers take a round of reads in one batch Bundle."""
         self._limits = limits or Limits()
         self._circuits = circuits or Circuits()
         self._verify = verify
+        self._batched = tuple(batched)
         # The adapter itself: a Session reads the whole body of a redirect, has cookies for all callers in one jar, and
         # looks for passwords in ~/.netrc.
         self._adapter = EndableAdapter(
@@ -112,8 +75,8 @@ class FhirClient:
 
     def read_all(self, server: Server, queries: Sequence[Query], deadline: float) -> list[Reply]:
         """One reply for each query, in order, by `deadline` (monotonic seconds) whatever the server does."""
-        budget = _Budget(self._limits.round_bytes)
-        reads = [_Read(server, query, deadline, budget) for query in queries]
+        budget = Budget(self._limits.round_bytes)
+        reads = [PendingRead(server, query, deadline, budget) for query in queries]
         if not reads:
             return []
         began = time.monotonic()
@@ -127,11 +90,11 @@ class FhirClient:
                 _leave(reads)
         return [read.reply() for read in reads]
 
-    def _probe(self, server: Server, reads: list[_Read], deadline: float) -> None:
+    def _probe(self, server: Server, reads: list[PendingRead], deadline: float) -> None:
         """One read first, and the others only after an answer to it."""
         began = time.monotonic()
         # Any of them: one resource type that always fails must not keep a server that is well from being read.
-        first = random.choice([read for read in reads if read.query.url(server.base) is not None] or reads)  # noqa: S311
+        first = random.choice([read for read in reads if read.is_open] or reads)  # noqa: S311
         others = [read for read in reads if read is not first]
         try:
             self._round(server, [first], deadline)
@@ -142,25 +105,33 @@ class FhirClient:
         else:
             _leave(others)
 
-    def _weigh(self, reads: list[_Read], began: float, probe: bool = False) -> None:
+    def _weigh(self, reads: list[PendingRead], began: float, probe: bool = False) -> None:
         """Tells the circuit of a round that got no answer at all."""
         server = reads[0].server
         refused = any(read.is_unconnected for read in reads) or _is_helpless(reads)
         if probe or refused or any(read.failed is Failure.TIMEOUT for read in reads):
             self._circuits.silent(server.base, began, refused, probe)
 
-    def _round(self, server: Server, reads: list[_Read], deadline: float) -> None:
+    def _round(self, server: Server, reads: list[PendingRead], deadline: float) -> None:
         """All of them at once, until the deadline."""
         pool = self._pool(server.registered or server.base)
-        futures: dict[Future[None], _Read] = {pool.submit(self._run, read): read for read in reads}
+        if registered_base(server.base, self._batched) is not None:
+            together = [read for read in reads if read.is_open and not read.query.page]
+            if len(together) > 1:
+                self._wait({pool.submit(self._ask_together, together): together}, deadline)
+        self._wait({pool.submit(self._ask, read): [read] for read in reads if read.is_open}, deadline)
+
+    def _wait(self, futures: dict[Future[None], list[PendingRead]], deadline: float) -> None:
         done, late = wait(futures, timeout=max(0.0, deadline - time.monotonic()))
         for future in late:
             future.cancel()
-            futures[future].use.end()
-            futures[future].is_late = True
+            for read in futures[future]:
+                read.use.end()
+                read.is_late = True
         for future in done:
             if future.exception() is not None:  # nothing of it is shown: it may carry the request
-                futures[future].failure = Failure.FAULT
+                for read in futures[future]:
+                    read.fail(Failure.FAULT)
 
     def close(self) -> None:
         """Lets go of threads and connections."""
@@ -176,44 +147,70 @@ class FhirClient:
                 self._pools[key] = ThreadPoolExecutor(self._limits.threads_per_server, thread_name_prefix="fhir")
             return self._pools[key]
 
-    def _run(self, read: _Read) -> None:
+    def _ask(self, read: PendingRead) -> None:
+        """One query, with the pages that follow."""
+
+        def pages() -> None:
+            while read.url is not None:
+                read.take(page_of(read.query, self._get(read, read.url)), self._limits.pages)
+
+        self._heeding([read], pages)
+
+    def _ask_together(self, reads: list[PendingRead]) -> None:
+        """The first page of each in one request; where the server will not, each is left to be asked alone."""
+        first = reads[0]
+
+        def batch() -> None:
+            base = first.server.base
+            asked = batch_of(base, [read.url for read in reads if read.url is not None])
+            try:
+                parts = parts_of(self._get(first, base, asked), len(reads))
+            except FailedError as failed:
+                if failed.kind in _NOT_NOW or first.is_unconnected:
+                    raise
+                return
+            for read, part in zip(reads, parts, strict=True):
+                self._take_part(read, part)
+
+        self._heeding(reads, batch)
+
+    def _take_part(self, read: PendingRead, part: Any) -> None:
+        if isinstance(part, Failure):
+            read.fail(part)
+            return
         try:
-            with read.use:
-                self._read_pages(read)
+            read.take(page_of(read.query, part), self._limits.pages)
         except FailedError as failed:
-            read.failure = failed.kind
-            if failed.kind not in _UNHEARD and not read.is_unconnected:
-                self._circuits.heard(read.server.base)
+            read.fail(failed.kind)
+
+    def _heeding(self, reads: list[PendingRead], ask: Callable[[], None]) -> None:
+        """Asks, under the first one's use of a connection; whatever stops it stops all of them."""
+        first = reads[0]
+        why = None
+        try:
+            with first.use:
+                ask()
+        except FailedError as failed:
+            why = failed.kind
+            if why not in _UNHEARD and not first.is_unconnected:
+                self._circuits.heard(first.server.base)
         except requests.Timeout:
-            read.failure = Failure.TIMEOUT
+            why = Failure.TIMEOUT
         except (requests.RequestException, urllib3.exceptions.HTTPError, HTTPException, OSError):
-            read.is_unconnected = time.monotonic() < read.deadline
-            read.failure = Failure.UNREACHABLE if read.is_unconnected else Failure.TIMEOUT
+            first.is_unconnected = time.monotonic() < first.deadline
+            why = Failure.UNREACHABLE if first.is_unconnected else Failure.TIMEOUT
+        if why is not None:
+            for read in reads:
+                read.fail(why)
 
-    def _read_pages(self, read: _Read) -> None:
-        url = read.query.url(read.server.base)
-        if url is None:
-            raise FailedError(Failure.FOREIGN_PAGE if read.query.page else Failure.NOT_ASKED)
-        for page in range(self._limits.pages):
-            if page and len(read.resources) >= read.query.most:
-                return
-            found = page_of(read.query, self._get(read, url))
-            read.resources += found.resources
-            read.broken += found.broken
-            read.failure = Failure.OUTCOME if found.is_faulty else read.failure
-            read.more = found.following is not None
-            if not read.more:
-                return
-            following = page_url(read.server.base, url, found.following)
-            if following is None:
-                raise FailedError(Failure.FOREIGN_PAGE)
-            url = following
+    def _get(self, read: PendingRead, url: str, batch: bytes | None = None) -> Any:
+        """The decoded body of one GET, or of a batch of them.
 
-    def _get(self, read: _Read, url: str) -> Any:
-        """The decoded body of one GET, which is repeated once when the server is busy or the connection was stale."""
+        It is repeated once when the server is busy or the connection was stale.
+        """
         for again in (True, False):
             try:
-                response = self._send(read, url)
+                response = self._send(read, url, batch)
             except requests.Timeout:
                 raise
             except requests.ConnectionError:
@@ -223,7 +220,8 @@ class FhirClient:
                 continue
             try:
                 if response.status_code == 200:
-                    body = self._body(read, response)
+                    most = self._limits.answer_bytes if batch is None else self._limits.round_bytes
+                    body = self._body(read, response, most)
                     self._circuits.heard(read.server.base)
                     return decoded(body)
                 failure = failure_of(response.status_code)
@@ -237,20 +235,22 @@ class FhirClient:
             time.sleep(pause)
         raise FailedError(Failure.UNREACHABLE)
 
-    def _send(self, read: _Read, url: str) -> requests.Response:
+    def _send(self, read: PendingRead, url: str, batch: bytes | None) -> requests.Response:
         headers: Any = {"Accept": "application/fhir+json", "Accept-Encoding": "gzip"}
         if read.server.token:
             headers["Authorization"] = f"Bearer {read.server.token}"
         # Made by hand: url and headers are as they are to go out, and `prepare` would take a quarter of a read's time.
         request = requests.PreparedRequest()
         request.method, request.url, request.headers = "GET", url, headers
+        if batch is not None:
+            request.method, request.body = "POST", batch
+            headers |= {"Content-Type": "application/fhir+json", "Content-Length": str(len(batch))}
         left = read.remaining()
         return self._adapter.send(
             request, stream=True, timeout=(min(self._limits.connect_s, left), left), verify=self._verify
         )
 
-    def _body(self, read: _Read, response: requests.Response) -> bytes:
-        most = self._limits.answer_bytes
+    def _body(self, read: PendingRead, response: requests.Response, most: int) -> bytes:
         announced = response.headers.get("Content-Length", "")
         if announced.isascii() and announced.isdigit() and int(announced[:18]) > most:
             raise FailedError(Failure.TOO_LARGE)
@@ -274,12 +274,12 @@ class FhirClient:
         return opened
 
 
-def _is_helpless(reads: list[_Read]) -> bool:
+def _is_helpless(reads: list[PendingRead]) -> bool:
     """True when the server is too busy for everything or fails at everything: reads of one type alone do not tell."""
     kinds = {read.query.path.partition("/")[0] for read in reads}
     return len(kinds) > 1 and all(read.failed in _UNHEARD for read in reads)
 
 
-def _leave(reads: list[_Read]) -> None:
+def _leave(reads: list[PendingRead]) -> None:
     for read in reads:
-        read.failure = Failure.LEFT_ALONE
+        read.fail(Failure.LEFT_ALONE)

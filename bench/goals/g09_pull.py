@@ -28,26 +28,26 @@ READ = frozenset(
 
 
 def measure(stage: Stage) -> Iterator[Row]:
-    """Seven reads beside a prefetch of the rest, and a whole chart."""
-    base, told = stage.fhir_base(DELAY_MS), story()
+    """Seven reads beside a prefetch of the rest, and a whole chart; one by one, and in batches."""
+    told = story()
     given = prefetch(told.resources)
     part = {key: value for key, value in given.items() if key not in READ}
-    templates = {
-        "7 reads": template("7 reads", call(told, part, base)),
-        "whole chart": template("whole chart", call(told, {}, base)),
-    }
-    sides = {}
-    for name, found in templates.items():
-        connection = Connection(stage.service.port)
-        expect_met(connection, found)
-        sides[name] = Side(stage.service, connection, HOOK, found.body)
+    templates, sides = {}, {}
+    for name, sent in (("7 reads", part), ("whole chart", {})):
+        for batches in (False, True):
+            found = template(name, call(told, sent, stage.fhir_base(DELAY_MS, batches)))
+            connection = Connection(stage.service.port)
+            expect_met(connection, found)
+            templates[name, batches] = found
+            sides[name, batches] = Side(stage.service, connection, HOOK, found.body)
     in_turns(list(sides.values()), stage.rounds(6), stage.calls(25))
-    for name, side in sides.items():
-        yield from _rows(name, side, *_reads_and_rounds(stage, templates[name]))
+    for (name, batches), side in sides.items():
+        yield from _rows(name, batches, side, *_reads_and_rounds(stage, templates[name, False]))
 
 
-def _rows(name: str, side: Side, reads: int, rounds: int) -> Iterator[Row]:
+def _rows(name: str, batches: bool, side: Side, reads: int, rounds: int) -> Iterator[Row]:
     what = f"{reads} reads" if name == "7 reads" else f"{name}, {reads} reads in {rounds} rounds"
+    what += " of one batch each" if batches and rounds > 1 else " in one batch" if batches else ""
     p50 = tuple(value / RT for value in side.medians)
     cpu = f"{1000 * sorted(side.cpu)[len(side.cpu) // 2]:.1f} ms CPU a call"
     yield Row("G9", f"{what}: p50 over RT", "×", p50, 1.10 * rounds, 1.75 * rounds, cpu)

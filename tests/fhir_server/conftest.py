@@ -29,20 +29,21 @@ def fhir_base() -> str:
 
 
 @pytest.fixture(scope="session")
-def service_reading(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], FlaskClient]:
-    """A function: a client of a fresh service that may read the FHIR server at the base URL given."""
+def service_reading(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., FlaskClient]:
+    """A function: a client of a fresh service that may read the FHIR server at the base URL given, in batches if so."""
     from order_entry import PUBLIC_URL
 
     from cds_service.app import create_app
     from cds_service.settings import read_settings
 
-    def start(base: str) -> FlaskClient:
+    def start(base: str, batches: bool = False) -> FlaskClient:
         data: Path = tmp_path_factory.mktemp("data")
         settings = read_settings(
             {
                 "CDS_AUTH": "off",
                 "CDS_PUBLIC_URL": PUBLIC_URL,
                 "CDS_FHIR_SERVERS": base,
+                "CDS_BATCH_SERVERS": base if batches else "",
                 "CDS_DATA_DIR": str(data),
                 "CDS_DATABASE_URL": f"sqlite:///{data}/ledger.db",
                 "CDS_DEADLINE_S": "60",  # a cold server on a busy machine: how long it takes is not the question here

@@ -28,7 +28,7 @@ SENT: dict[str, Callable[[dict[str, str]], dict[str, str]]] = {
 
 
 @pytest.fixture(scope="module")
-def service(fhir_base: str, service_reading: Callable[[str], FlaskClient]) -> FlaskClient:
+def service(fhir_base: str, service_reading: Callable[..., FlaskClient]) -> FlaskClient:
     """The service, reading the FHIR server under test, which holds every story's chart."""
     for story in STORIES:
         load(fhir_base, story.resources)
@@ -36,7 +36,13 @@ def service(fhir_base: str, service_reading: Callable[[str], FlaskClient]) -> Fl
 
 
 @pytest.fixture(scope="module")
-def service_on_embedded(embedded_base: str, service_reading: Callable[[str], FlaskClient]) -> FlaskClient:
+def service_in_batches(service: FlaskClient, fhir_base: str, service_reading: Callable[..., FlaskClient]) -> FlaskClient:
+    """Another that reads the same server in batches."""
+    return service_reading(fhir_base, batches=True)
+
+
+@pytest.fixture(scope="module")
+def service_on_embedded(embedded_base: str, service_reading: Callable[..., FlaskClient]) -> FlaskClient:
     """The service, reading the demo's embedded store, which holds the same charts."""
     for story in STORIES:
         load(embedded_base, story.resources)
@@ -71,6 +77,14 @@ def test_the_server_gives_the_outcome_that_the_story_promises(
 def test_what_is_sent_along_changes_no_word(story: Story, sent: str, service: FlaskClient, fhir_base: str) -> None:
     """With part of the chart prefetched, or all of it, the answer is the one given with none of it."""
     assert answer(service, fhir_base, story, sent) == answer(service, fhir_base, story, "nothing")
+
+
+@EVERY_STORY
+def test_read_in_batches_the_answer_is_the_same(
+    story: Story, service: FlaskClient, fhir_base: str, service_in_batches: FlaskClient
+) -> None:
+    """Whether the server is asked for each thing alone, or for all of them in one request."""
+    assert answer(service_in_batches, fhir_base, story, "nothing") == answer(service, fhir_base, story, "nothing")
 
 
 @EVERY_STORY

@@ -364,6 +364,21 @@ def test_no_server_holds_up_the_answer(client: FhirClient, serve: Any, failures:
         assert {reply.failure for reply in replies} == failures
 
 
+@pytest.mark.parametrize("serve", [silent, dripping_headers, dripping_body, flooding, cut])
+def test_no_server_holds_up_the_answer_to_a_batch(serve: Any) -> None:
+    """All of it is late or failed, and no thread stays behind."""
+    with listening(serve) as base:
+        client = FhirClient(Limits(answer_bytes=100_000, round_bytes=1_000_000), batched=[base])
+        started = time.monotonic()
+        replies = client.read_all(Server(base), [SEARCH] * 30, started + 0.5)
+        assert time.monotonic() - started < 0.6
+        assert all(reply.failure is not None and not reply.resources for reply in replies)
+        time.sleep(0.2)
+        assert client._pools[base]._work_queue.empty()
+        assert client._pools[base]._idle_semaphore.acquire(timeout=0)
+        client.close()
+
+
 @pytest.mark.parametrize("serve", [silent, dripping_headers, dripping_body])
 def test_no_thread_stays_behind(client: FhirClient, serve: Any) -> None:
     """At the deadline what is under way is ended, so that the next call finds the threads free."""

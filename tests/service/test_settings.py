@@ -54,6 +54,7 @@ MALFORMED = [
     ("CDS_RETENTION_DAYS", "1000000"),
     ("CDS_CORS_ORIGINS", "*"),
     ("CDS_CORS_ORIGINS", "https://ehr.example/app"),
+    ("CDS_BATCH_SERVERS", "ehr.example/secret"),
     ("CDS_REDIS_URL", "http://secret@host"),
     ("CDS_POLICIES_DIR", "/no/such/folder"),
     ("CDS_SMART_CLIENT_ID", ""),
