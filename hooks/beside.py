@@ -3,8 +3,9 @@
 from typing import Any
 
 from fhir_mappings.chart import Chart, Vocabulary
+from fhir_mappings.fhir_dates import date_text
 from fhir_mappings.labs import LabTable
-from fhir_mappings.references import child, children, with_date, word
+from fhir_mappings.references import child, children, word
 from hooks.bundles import DraftOrder
 from hooks.call import Call
 from hooks.orders import is_order
@@ -22,7 +23,8 @@ def which_order(call: Call, order: DraftOrder, name: str) -> str:
         return ""
     doses = [text for dosage in children(order.resource, "dosageInstruction") if (text := word(dosage, "text"))]
     told = ", ".join(escaped(text) for text in (name, *doses[:1]))
-    return f"Order: {with_date(told, 'written on', order.resource.get('authoredOn'))}."
+    day = date_text(order.resource.get("authoredOn"))
+    return f"Order: {told}, {f'written on {day}' if day else 'no date'}."
 
 
 def caveats(chart: Chart) -> tuple[str, ...]:
