@@ -97,6 +97,7 @@ def test_an_appointment_of_its_own_is_conditional(client: FlaskClient, ehr: Ehr)
     assert (found["cards"], resource["resourceType"]) == ([], "Appointment")
     said = said_of(found)
     assert (said["covered"], said["info-needed"]) == (["conditional"], ["OTH"])
+    assert "names no order" in said["reason"][0]["text"]
     assert {name: value for name, value in resource.items() if name != "extension"} == appointment()
 
 

@@ -207,6 +207,7 @@ def test_an_order_that_names_no_drug_at_all_is_not_passed_over(members: Json, eh
     answer = sign_with(ehr, **members)
     assert [card["indicator"] for card in answer["cards"]] == ["warning"]
     assert "could not be read" in answer["cards"][0]["summary"]
+    assert "Name the drug on the order" in answer["cards"][0]["detail"]
     assert said_of(answer)["covered"] != ["covered"]
 
 
@@ -229,8 +230,9 @@ LOCAL = "urn:oid:1.2.840.114350.1.13.0.1.7.2.698288"
         {"coding": [{"code": "210733"}]},
         {**coded(LOCAL, "210733", "GT PROTOCOL 7"), "text": "GT protocol 7"},
         {"coding": [{"system": RXNORM}], "text": "GT protocol 7"},
+        coded(HCPCS[0], "J3590", "Unclassified biologics"),
     ],
-    ids=["local code", "no system", "local code and name", "system without a code"],
+    ids=["local code", "no system", "local code and name", "system without a code", "a code for many drugs"],
 )
 def test_a_drug_that_no_known_code_or_name_tells_is_said_to_be_unknown(concept: Json, ehr: Ehr) -> None:
     """Whether a policy covers it is not known, so the plan must not say that none does."""
