@@ -8,7 +8,7 @@ from typing import Any
 
 from fhir_mappings.references import child, children
 from hooks import members
-from hooks.bundles import DraftOrder, read_bundle
+from hooks.bundles import DraftOrder, is_patient, read_bundle
 from hooks.hook import ENCOUNTER, PATIENT, USER, Context, Hook, Member, Subjects
 from hooks.refusals import Refusal
 
@@ -30,8 +30,8 @@ def read(context: dict[str, Any], body: bytes) -> Context:
 
 def _check_patient(appointment: DraftOrder, patient_id: str) -> None:
     actors = [child(one, "actor").get("reference") for one in children(appointment.resource, "participant")]
-    patients = [f"/{actor}" for actor in actors if isinstance(actor, str) and "/Patient/" in f"/{actor}"]
-    if patients and not any(patient.endswith(f"/Patient/{patient_id}") for patient in patients):
+    patients = [actor for actor in actors if isinstance(actor, str) and "/Patient/" in f"/{actor}"]
+    if patients and not any(is_patient(patient, patient_id) for patient in patients):
         path = "context.appointments"
         raise Refusal(400, "value", f"{path}: an appointment is for another patient than context.patientId", path)
 

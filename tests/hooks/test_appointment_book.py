@@ -143,6 +143,16 @@ def test_an_appointment_for_another_patient_is_refused(client: FlaskClient, ehr:
     assert "another patient" in refused(client, booking(ehr, appointment(participant=other)), 400)
 
 
+@pytest.mark.parametrize(
+    "written", ["{}/_history/4", "https://ehr.example/fhir/{}", "https://ehr.example/fhir/{}/_history/4"]
+)
+def test_an_appointment_may_name_its_patient_by_url_or_version(written: str, client: FlaskClient, ehr: Ehr) -> None:
+    """As orders may."""
+    actor = {"reference": written.format(f"Patient/{MET.id}")}
+    found = answer(client, booking(ehr, appointment(participant=[{"actor": actor, "status": "accepted"}]), orders=()))
+    assert len(updated(found)) == 1
+
+
 @pytest.mark.parametrize("participant", [None, 5, [], [5], [{}], [{"actor": {"reference": "Practitioner/x"}}]])
 def test_an_appointment_without_a_patient_among_its_participants_is_answered(
     participant: object, client: FlaskClient, ehr: Ehr
