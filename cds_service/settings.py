@@ -174,7 +174,9 @@ class Settings(BaseModel):
                 raise ValueError("expected origins like https://ehr.example, without a path; * is not taken")
         return given
 
-    @field_validator("fhir_servers", "batch_servers", "cors_origins", "smart_auth_servers", "smart_frames", mode="before")
+    @field_validator(
+        "fhir_servers", "batch_servers", "cors_origins", "smart_auth_servers", "smart_frames", mode="before"
+    )
     @classmethod
     def _split(cls, given: object) -> object:
         if not isinstance(given, str):

@@ -36,7 +36,9 @@ def service(fhir_base: str, service_reading: Callable[..., FlaskClient]) -> Flas
 
 
 @pytest.fixture(scope="module")
-def service_in_batches(service: FlaskClient, fhir_base: str, service_reading: Callable[..., FlaskClient]) -> FlaskClient:
+def service_in_batches(
+    service: FlaskClient, fhir_base: str, service_reading: Callable[..., FlaskClient]
+) -> FlaskClient:
     """Another that reads the same server in batches."""
     return service_reading(fhir_base, batches=True)
 

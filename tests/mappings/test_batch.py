@@ -150,9 +150,7 @@ def test_what_is_no_answer_to_the_batch_is_not_taken_for_one(client: FhirClient,
 
 @pytest.mark.parametrize(("status", "failure"), [(429, Failure.BUSY), (503, Failure.SERVER_ERROR)])
 @responses.activate
-def test_a_server_that_cannot_just_now_is_not_asked_for_more(
-    client: FhirClient, status: int, failure: Failure
-) -> None:
+def test_a_server_that_cannot_just_now_is_not_asked_for_more(client: FhirClient, status: int, failure: Failure) -> None:
     """Once more after a moment, and no read after that."""
     responses.post(BASE, status=status)
     assert {reply.failure for reply in read(client, CONDITIONS, PATIENT)} == {failure}
@@ -181,3 +179,11 @@ def test_a_query_that_may_not_be_sent_is_left_out(client: FhirClient) -> None:
     answers(part(bundle(condition())), part(PERSON))
     empty, first, second = read(client, Query("Condition", (("patient", ""),)), CONDITIONS, PATIENT)
     assert (empty.failure, first.failure, second.failure) == (Failure.NOT_ASKED, None, None)
+
+
+@responses.activate
+def test_an_answer_to_a_batch_may_be_as_large_as_a_round(client: FhirClient) -> None:
+    """Larger than the answer to one read may be."""
+    answers(part(bundle({**condition(), "note": [{"text": "x" * 200_000}]})), part(PERSON))
+    assert [reply.failure for reply in read(client, CONDITIONS, PATIENT)] == [None, None]
+    assert len(responses.calls) == 1
