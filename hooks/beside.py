@@ -27,14 +27,23 @@ def which_order(call: Call, order: DraftOrder, name: str) -> str:
     return f"Order: {told}, {f'written on {day}' if day else 'no date'}."
 
 
+def has_died(chart: Chart) -> bool:
+    """True where the chart says so."""
+    return chart.facts.person is not None and chart.facts.person.deceased
+
+
 def caveats(chart: Chart) -> tuple[str, ...]:
-    """That entries of the chart could not be read, and of which kinds."""
+    """That the patient has died, and that entries of the chart could not be read, and of which kinds."""
+    died = ("The chart says that the patient has died.",) if has_died(chart) else ()
     count = sum(len(names) for names in chart.broken.values())
     if not count:
-        return ()
+        return died
     kinds = sorted({name.partition("/")[0] for names in chart.broken.values() for name in names})
     what = "1 entry of the chart" if count == 1 else f"{count} entries of the chart"
-    return (f"{what} could not be read ({', '.join(_ENTRIES.get(kind, 'entry') for kind in kinds)}).",)
+    return (
+        *died,
+        f"{what} could not be read ({', '.join(_ENTRIES.get(kind, 'entry') for kind in kinds)}).",
+    )
 
 
 _ENTRIES = {

@@ -12,7 +12,7 @@ from cds_service.policy.facts import Facts
 from cds_service.policy.reasons import Outcome, Status
 from fhir_mappings.chart import Chart
 from fhir_mappings.needs import facts_for
-from hooks.beside import caveats, dependencies, ordered_tests, shared_with, which_order
+from hooks.beside import caveats, dependencies, has_died, ordered_tests, shared_with, which_order
 from hooks.book import Entry, Receipt
 from hooks.bundles import DraftOrder
 from hooks.call import Call
@@ -92,8 +92,7 @@ def _cards(asking: Asking, judged: Judged, said: Determination) -> list[tuple[st
     ordered = ordered_tests(asking.call, judged.chart, service.vocabulary.labs)
     context = shared_with(asking.call, judged.draft)
     offered = suggestions(said, context, service.orderables, ordered, asking.today.isoformat())
-    person = judged.chart.facts.person
-    if offered and not (person is not None and person.deceased):
+    if offered and not has_died(judged.chart):
         card = missing_tests_card(said, service.links, judged.label, dialect, offered)
         cards.append(("clinical-reminder", card))
     coverage = judged.standing.reference
@@ -182,6 +181,7 @@ def _wants_number(asking: Asking, judged: Judged, said: Determination) -> bool:
         and said.outcome is Outcome.CRITERIA_MET
         and judged.standing.reference is not None
         and judged.standing.fields is None
+        and not has_died(judged.chart)
     )
 
 
