@@ -12,7 +12,7 @@ from cryptography.fernet import Fernet
 from entries import MARK, QUICK, entry, facts, keep, library, opened, soon
 from looks import rows
 from msgspec.structs import replace
-from sqlalchemy import insert, text
+from sqlalchemy import column, insert, table
 
 from cds_service.app import load_knowledge
 from cds_service.ledger.database import Database
@@ -155,9 +155,8 @@ def test_rows_of_an_older_database_can_be_replayed(url: str) -> None:
         migrate(connection, "0003")
         with connection.begin():
             row = {name: kept[name] for name in kept if name not in LATER}
-            names = ", ".join(f'"{name}"' for name in row)
-            values = ", ".join(f":{name}" for name in row)
-            connection.execute(text(f"INSERT INTO decision ({names}) VALUES ({values})"), row)  # noqa: S608
+            older = table("decision", *(column(name, decision.c[name].type) for name in row))
+            connection.execute(insert(older), row)
             connection.execute(insert(installation), {"name": "fingerprints", "value": b"k" * 32, "created_at": NOW})
     with opened(url, seal_keys=KEY) as ledger:
         (found,) = ledger.access("ada").replay(digested("a" * 64, "b" * 64))
