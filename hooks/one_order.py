@@ -1,5 +1,6 @@
 """One order: judged, kept in the book, and put into cards and coverage-information."""
 
+from collections.abc import Mapping
 from datetime import date
 from hashlib import blake2b
 from typing import Any
@@ -23,7 +24,7 @@ from hooks.hook import Hook
 from hooks.options import Choices
 from hooks.service import Caller, Service
 from hooks.suggestions import suggestions
-from hooks.unjudged import card_instead, said_instead
+from hooks.unjudged import card_of, instead_of_judging
 from hooks.updates import carried_number, carries_number, update
 from hooks.wording import Telling
 
@@ -56,7 +57,7 @@ class Judged(Struct, frozen=True):
     facts: Facts | None = None
     said: Determination | None = None  # None: no policy governs it, or more than one
     assertion_id: str = ""
-    otherwise: dict[str, Any] = {}  # what is said of an order without a determination
+    otherwise: Mapping[str, Any] = {}  # what is said of an order without a determination
     dependencies: tuple[str, ...] = ()  # orders of the same Bundle that the answer hangs on
     cards: tuple[tuple[str, dict[str, Any]], ...] = ()  # option code → card
 
@@ -67,9 +68,10 @@ def judge(asking: Asking, draft: DraftOrder, chart: Chart, covered: Standing) ->
     label = covered.payer.label if covered.payer is not None else service.label
     policies = service.library.governing(chart.facts.order.products, day)
     if len(policies) != 1:
-        unjudged = Judged(draft, day, covered, label, chart, otherwise=said_instead(draft, policies, chart))
-        cards = card_instead(draft, policies, chart, label, asking.dialect)
-        return replace(unjudged, cards=tuple(_told(asking, unjudged, cards)))
+        since = service.library.governed_since(chart.facts.order.products, asking.today)
+        instead = instead_of_judging(draft, policies, chart, since)
+        unjudged = Judged(draft, day, covered, label, chart, otherwise=instead.fields)
+        return replace(unjudged, cards=tuple(_told(asking, unjudged, card_of(instead, draft, label, asking.dialect))))
     facts = _with_roster_lines(facts_for(policies[0], chart, service.vocabulary.labs), covered)
     # A draft may have no id yet: then its entry's fullUrl is the one name that the caller knows it by.
     facts = replace(facts, order=replace(facts.order, reference=draft.reference))

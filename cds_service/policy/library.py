@@ -62,6 +62,11 @@ class Library:
                 found.append(versions[-1])
         return tuple(found)
 
+    def governed_since(self, products: Names, today: date) -> date | None:
+        """The first day on which a policy governed one of `products`; None where no policy does, or not yet."""
+        first = [self._by_product[product][0].source.version for product in products & self._by_product.keys()]
+        return min((day for day in first if day <= today), default=None)
+
     def current(self, day: date) -> tuple[CompiledPolicy, ...]:
         """Every policy in force on `day`, one version for each drug."""
         return self.governing(self.products, day)
