@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 8080
 
-.PHONY: demo test lint format bench bench-quick test-fhir-server test-browser test-cql test-cluster test-installed elm docs
+.PHONY: demo test test-newest test-on-newest lint format bench bench-quick test-fhir-server test-browser test-cql test-cluster test-installed elm docs
 .PHONY: lock sbom lint-docker
 
 demo: .venv/ready
@@ -12,6 +12,16 @@ demo: .venv/ready
 
 test: .venv/ready-test
 	$(BIN)/python -m pytest -n auto
+
+# The same suite on the newest Python that this machine has; where that is the one of .venv, there is nothing to do.
+NEWEST = $(shell for minor in 15 14 13 12; do \
+	if python3.$$minor -c '' 2> /dev/null; then echo python3.$$minor; break; fi; done)
+test-newest: .venv/ready-test
+	@if [ -z "$(NEWEST)" ] || $(BIN)/python -c 'import sys; sys.exit("python3.%d" % sys.version_info[1] != "$(NEWEST)")'; \
+		then echo "no newer Python here"; else $(MAKE) --no-print-directory test-on-newest; fi
+
+test-on-newest: .venv-newest/ready
+	.venv-newest/bin/python -m pytest -n auto
 
 lint: .venv/ready-test
 	$(BIN)/ruff check .
@@ -85,6 +95,11 @@ test-browser: .venv/ready-browser
 
 .venv/ready-test: .venv/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,postgres,redis,traces]'
+	touch $@
+
+.venv-newest/ready: pyproject.toml
+	$(NEWEST) -m venv --clear .venv-newest
+	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test,postgres,redis,traces]'
 	touch $@
 
 # As users install it: what tests need would be loaded with the service, and be measured with it.
