@@ -65,11 +65,15 @@ class CaseResult(Struct, frozen=True, forbid_unknown_fields=True):
     flags: Names = NO_NAMES
     answer: YesNo = "no"
     report: YesNo = "yes"
+    upper_limit_of_normal: Decimal | None = None
 
     def __post_init__(self) -> None:
         _dated(self.date)
         if self.value and self.problem is None:
             _interval(self.value)
+        limit = self.upper_limit_of_normal
+        if limit is not None and not (limit.is_finite() and limit > 0):
+            raise ValueError(f"an upper limit of normal is a number above 0, found '{limit}'")
 
 
 class CaseDiagnosis(Struct, frozen=True, forbid_unknown_fields=True):
@@ -198,6 +202,8 @@ def _result(test: str, index: int, row: CaseResult) -> Result:
         row.flags,
         row.answer == "yes",
         row.report == "yes",
+        row.upper_limit_of_normal,
+        f"up to {row.upper_limit_of_normal}" if row.upper_limit_of_normal is not None else "",
     )
 
 

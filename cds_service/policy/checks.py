@@ -62,6 +62,7 @@ def check_policy(
             )
         _check_shown_when(path, question, source)
         _check_result(path, question, tests)
+        _check_decided(path, question, policy)
     for statement in policy.statements:
         if isinstance(statement, AnswerTo):
             _check_answer(path, statement, policy.questions[statement.question])
@@ -124,6 +125,16 @@ def _check_result(path: Path, question: Question, tests: Mapping[str, KnownTest]
                 refuse(path, f"result word for {test}", [word], [known.value for known in Word])
 
 
+def _check_decided(path: Path, question: Question, policy: CompiledPolicy) -> None:
+    """A typed number has no range of normal beside it."""
+    limits = [found for found in policy.statements if isinstance(found, ValueOf) and found.test == question.test]
+    if question.test and limits and all(found.times is not None for found in limits):
+        raise PolicyFileError(
+            f"{path}{line_of(path, question.id)}: {question.id} asks for a number, and {question.test} is held against "
+            "the laboratory's upper limit of normal, which no typed number has; ask with yes and no"
+        )
+
+
 def _check_answer(path: Path, statement: AnswerTo, question: Question) -> None:
     """An answer that the question cannot have would never be found."""
     if statement.is_ is not None:
@@ -147,6 +158,8 @@ def _check_kind(path: Path, statement: ResultOf | ValueOf, test: KnownTest) -> N
         fits = "is told in words: `result` with `is` fits it, not `value`"
     elif isinstance(statement, ResultOf) and statement.is_ != "reported" and numeric:
         fits = "is a number: `value` with a limit fits it, or `result` with `is: reported`"
+    elif isinstance(statement, ValueOf) and statement.times is not None and test.kind == "stage":
+        fits = "is a stage, which has no upper limit of normal: leave out `times`"
     else:
         return
     raise PolicyFileError(f"{path}{line_of(path, statement.test)}: {statement.test} {fits}")

@@ -28,6 +28,7 @@ from cds_service.policy.said import (
     unknown,
 )
 from cds_service.policy.truth import Truth, negation
+from cds_service.policy.upper_limit import UpperLimit, with_range
 
 _BILLED = frozenset({How.BILLED})
 _UNDER_WAY = frozenset({How.GIVEN, How.STATED})  # an active record of these says that it is taken now
@@ -140,13 +141,17 @@ class ResultOf(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
 
 
 class ValueOf(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
-    """A measured value of a test against a limit in the test's canonical unit; exactly one comparison is given."""
+    """A measured value of a test against a limit in the test's canonical unit; exactly one comparison is given.
+
+    With `times` the limit is that many times what the laboratory states beside the value; without one it is open.
+    """
 
     test: str
     at_most: Decimal | None = None
     below: Decimal | None = None
     at_least: Decimal | None = None
     above: Decimal | None = None
+    times: UpperLimit | None = None
     within_months: int | None = None
     pick: Picked = "latest"
     refutes: Literal["always", "untreated"] = "always"
@@ -159,6 +164,8 @@ class ValueOf(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
         for limit in self._comparisons.values():
             if not limit.is_finite():
                 raise ValueError(f"a limit is a number, got {limit}")
+            if self.times is not None and limit <= 0:
+                raise ValueError(f"so many times the upper limit of normal is more than 0, found '{limit}'")
 
     @property
     def _comparisons(self) -> dict[str, Decimal]:
@@ -167,12 +174,14 @@ class ValueOf(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
 
     def say(self, facts: Facts, earlier: Earlier) -> Said:
         said = self._weighing.say(facts)
-        return NOT_RECORDED if self.if_unread == "silent" and said.reason is Reason.NOT_RETRIEVED else said
+        if self.if_unread == "silent" and said.reason is Reason.NOT_RETRIEVED:
+            return NOT_RECORDED
+        return with_range(said) if self.times is not None else said
 
     @cached_property
     def _weighing(self) -> Weighing:
         ((compare, limit),) = self._comparisons.items()
-        decide = number_decision(compare, limit, self.refutes)
+        decide = number_decision(compare, limit, self.refutes, self.times is not None)
         return weighing(self.test, self.within_months, self.pick, decide, self.warn_after_months)
 
 

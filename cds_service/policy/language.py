@@ -19,6 +19,7 @@ from cds_service.policy.dates import months_before
 from cds_service.policy.doses import DoseOf
 from cds_service.policy.facts import Facts
 from cds_service.policy.said import UNKNOWN, Said
+from cds_service.policy.upper_limit import asking_for_it
 
 _COMPOSED = {"all": composed.AllOf, "any": composed.AnyOf, "told_by": composed.ToldBy}
 _PLAIN = (
@@ -92,8 +93,11 @@ class Expression(Struct, frozen=True, forbid_unknown_fields=True, rename={"if_":
         built = self._built(shared)
         if self.needed is None:
             return built
-        windows = [getattr(statement, "within_months", None) for statement in statements_in(self)]
-        return Needing(built, self.needed, max((months for months in windows if months is not None), default=None))
+        parts = statements_in(self)
+        windows = [getattr(part, "within_months", None) for part in parts]
+        relative = any(isinstance(part, kinds.ValueOf) and part.times is not None for part in parts)
+        text = asking_for_it(self.needed) if relative else self.needed
+        return Needing(built, text, max((months for months in windows if months is not None), default=None))
 
     def _built(self, shared: Callable[[Statement], Statement]) -> Statement:
         for name, kind in _COMPOSED.items():

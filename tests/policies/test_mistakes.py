@@ -70,6 +70,17 @@ def changed(folder: Path, file: str, old: str, new: str) -> int:
         (POLICY, "    label: Trial", "\tlabel: Trial", "a tab, or a text that begins with a sign"),
         (POLICY, "label: Trial", "label: Step: Trial", "a second `: ` in one line"),
         (POLICY, "system: hcpcs", "system: j-codes", "unknown code system 'j-codes'"),
+        (
+            POLICY,
+            "times: upper-limit-of-normal",
+            "times: upper-limit",
+            "`times`: 'upper-limit' is not known here; did you mean 'upper-limit-of-normal",
+        ),
+        (POLICY, "at_most: 3, times", "at_most: 0, times", "so many times the upper limit of normal is more than 0"),
+        (POLICY, "at_most: 3, times", "at_most: three, times", "`at_most`: expected a number, found 'three'"),
+        (POLICY, "{test: alt, at_most", "{test: fibrosis_stage, at_most", "is a stage, which has no upper limit of n"),
+        (CASES, "upper_limit_of_normal: 40", "upper_limit_of_normal: 0", "upper limit of normal is a number above 0"),
+        (CASES, "upper_limit_of_normal: 40", "upper_limit: 40", "'upper_limit' is not known here; did you mean 'uppe"),
         (POLICY, "fixed: {mg: 40}", "fixed: {mcg: 40}", "no order is read in this unit (known: mL, mg, vg, vial)"),
         (POLICY, "at_least: 2", "at_least: 4", "a count is at least 1 and at most the 3 statements under `of`"),
         (POLICY, "result: {test: tb_igra, is: negative", "value: {test: tb_igra, below: 1", "tb_igra is told in words"),
@@ -84,7 +95,7 @@ def changed(folder: Path, file: str, old: str, new: str) -> int:
         (CASES, "tb_igra: [", "tb_igr: [", "unknown test 'tb_igr'; did you mean 'tb_igra'"),
         (CASES, "q.failed: yes", "q.faild: yes", "unknown question 'q.faild'; did you mean 'q.failed'"),
         (CASES, "[cond.ra]", "[cond.rheuma]", "unknown value set 'cond.rheuma'"),
-        (CASES, "5: not-applicable", "7: not-applicable", "unknown criterion '7'; known: 1, 2, 3, 4, 5, 6"),
+        (CASES, "5: not-applicable", "8: not-applicable", "unknown criterion '8'; known: 1, 2, 3, 4, 5, 6"),
         (CASES, "5: not-applicable", "5: not applicable", "unknown finding 'not applicable'; did you mean 'not-applic"),
         (CASES, "chart: first", "chart: frist", "starts from a chart 'frist' that is not there; did you mean 'first'"),
         (CASES, "amount: 40, unit: mg", "amount: 40, unit: g", "unknown unit of a dose 'g'"),
@@ -121,6 +132,18 @@ def test_a_question_in_a_unit_of_another_quantity_is_refused(folder: Path) -> No
         check_policies(folder)
 
 
+def test_a_question_for_a_number_that_is_held_against_the_laboratorys_limit_is_refused(folder: Path) -> None:
+    """What is typed has no range beside it, so it would never be decided; with a plain limit beside, it may be."""
+    changed(folder, POLICY, "    attach: the report with", "    questions: [q.alt]\n    attach: the report with")
+    with (folder / POLICY).open("a", encoding="utf-8") as file:
+        file.write("  - {id: q.alt, type: quantity, unit: U/L, test: alt, text: ALT}\n")
+    with pytest.raises(PolicyFileError, match=r"line \d+: q.alt asks for a number, and alt is held against the lab"):
+        check_policies(folder)
+    plain = '    not_met: [{when: {value: {test: alt, above: 1000}}, says: "Very high."}]\n    questions: [q.alt]'
+    changed(folder, POLICY, "    questions: [q.alt]", plain)
+    assert check_policies(folder)[1]
+
+
 def test_two_policies_for_one_product_are_refused(folder: Path) -> None:
     """The later one would end the other in silence."""
     twin = folder / "fict-41" / "artrumab"
@@ -140,11 +163,12 @@ def test_a_case_is_judged_by_the_version_in_force_on_its_day(folder: Path) -> No
     assert not sound
     assert "no cases: expected fict-40/artrumab/cases.yaml with a `day` on which this version is in force" in report
     cases = (folder / CASES).read_text(encoding="utf-8").replace("day: 2026-11-24", "day: 2026-12-24")
+    cases = cases.replace("date: 2026-05-2", "date: 2026-06-2")
     later = cases.replace("expect: {2: unknown stale}\n    outcome: documentation-missing", "expect: {2: met}")
     (folder / "fict-40/artrumab/cases-2026-12.yaml").write_text(later, encoding="utf-8")
     report, sound = check_policies(folder)
     assert sound, report
-    assert "FICT-40 artrumab 2026-12-01: 6 criteria, 7 cases, 0 failed" in report
+    assert "FICT-40 artrumab 2026-12-01: 7 criteria, 13 cases, 0 failed" in report
 
 
 def test_a_case_of_a_day_before_every_version_is_refused(folder: Path) -> None:
