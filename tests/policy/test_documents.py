@@ -90,7 +90,7 @@ def test_an_alias_stands_for_what_it_names(written: Any) -> None:
         ("name: [a]\n", "line 1: `name`: expected a text, found a list"),
         ("- a\n", "line 1: expected a mapping .* found a list"),
         ("name: {a\n", "line 2"),
-        ("", "Expected `object`"),
+        ("", "expected a mapping .* found nothing"),
     ],
 )
 def test_a_document_of_another_shape_is_refused_with_the_place(written: Any, text: str, message: str) -> None:
