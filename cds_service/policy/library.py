@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cds_service.policy.checks import KnownTest, check_policy
 from cds_service.policy.compiled import CompiledPolicy
-from cds_service.policy.documents import PolicyFileError, decode, read_text
+from cds_service.policy.documents import PolicyFileError, decode, each, read_text
 from cds_service.policy.facts import NO_NAMES, Names
 from cds_service.policy.places import line_of
 from cds_service.policy.policy import Policy
@@ -79,7 +79,7 @@ def load_library(folder: Path, tests: Mapping[str, KnownTest]) -> Library:
     files = sorted(path for path in folder.glob("*/*/*.yaml") if not path.name.startswith("cases"))
     if not files:
         raise PolicyFileError(f"{folder}: no policy file found; expected <policy>/<drug>/<first day in force>.yaml")
-    policies = tuple(_read_policy(path, value_sets, systems, tests) for path in files)
+    policies = tuple(each(files, lambda path: _read_policy(path, value_sets, systems, tests)))
     _refuse_two_of_one_product(policies, files)
     return Library(policies, value_sets, systems, folder)
 

@@ -69,18 +69,21 @@ def line_of(path: Path, text: str, beside: str = "") -> str:
     return _line(next((one for node in (*near, root) for one in _scalars(node) if one.value == text), None))
 
 
-def line_at(path: Path, *steps: str | int) -> str:
-    """`, line 12` of the value that the steps lead to, names of mappings and places in lists; empty where none is."""
+def line_at(path: Path, *steps: str | int, text: str = "") -> str:
+    """`, line 12` of the value that the steps lead to, names of mappings and places in lists; empty where none is.
+
+    With `text`, of the place in that value where it stands.
+    """
     node = _root(path)
     for step in steps:
         node = _child(node, step)
-    return _line(node)
+    return _line(next((one for one in _scalars(node) if text and one.value == text), node))
 
 
 def refusals(path: Path, found: Any, wanted: Any) -> list[str]:
     """All that the typed model `wanted` refuses in `found`, each as `, line 12: what was found and what is expected`.
 
-    A fault that hides others of its own mapping (a statement of two kinds) is told alone; those of other places are not.
+    What is said of a mapping as a whole (a statement of two kinds) is said only when each of its parts is well.
     """
     return list(_refused(found, wanted, _root(path), ""))
 

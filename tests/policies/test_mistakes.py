@@ -113,13 +113,74 @@ def test_a_mistake_is_told_with_its_line(folder: Path, file: str, old: str, new:
     said = str(refused.value)
     assert message in said
     assert said.startswith(f"{folder / file}, line ")
-    if (
-        "written twice" not in said
-        and "asks in" not in said
-        and "answer to" not in said
-        and "no criterion has" not in said
-    ):
+    if "written twice" not in said and "asks in" not in said and "no criterion has" not in said:
         assert f", line {line}" in said
+
+
+def refused(folder: Path) -> list[str]:
+    """What is said of each fault, without the folder."""
+    with pytest.raises(PolicyFileError) as error:
+        check_policies(folder)
+    return str(error.value).replace(f"{folder}/", "").split("\n")
+
+
+def test_wrong_values_and_unknown_names_of_a_files_model_are_told_together(folder: Path) -> None:
+    """In the order of their lines, a misspelt name without what it stands for being missed."""
+    lines = [
+        changed(folder, POLICY, "paragraph:", "paragraf:"),
+        changed(folder, POLICY, "kind: inclusion", "kind: criterium"),
+        changed(folder, POLICY, "within_months: 12}", "within_months: a year}"),
+        changed(folder, POLICY, "how: [stated, dispensed, ordered]", "how: [stted, dispensed, orderd]"),
+        changed(folder, POLICY, "dose: {fixed", "doses: {fixed"),
+    ]
+    lines.insert(4, lines[3])
+    found = refused(folder)
+    assert [line.partition(": ")[0] for line in found] == [f"{POLICY}, line {line}" for line in lines]
+    for line, words in zip(found, ("paragraf", "criterium", "a year", "stted", "orderd", "doses"), strict=True):
+        assert repr(words) in line
+
+
+def test_unknown_names_of_a_policy_are_told_together(folder: Path) -> None:
+    """Value sets, tests, questions, answers and criteria, each on its line with the nearest."""
+    lines = [
+        changed(folder, POLICY, "of: [cond.ra]", "of: [cond.rb]"),
+        changed(folder, POLICY, "is: [moderate, severe]", "is: [modrate, severe]"),
+        changed(folder, POLICY, "question: q.failed", "question: q.faild"),
+        changed(folder, POLICY, "test: tb_igra", "test: tb_igr"),
+        changed(folder, POLICY, 'id: "5"', 'id: "4"'),
+    ]
+    found = refused(folder)
+    assert [line.partition(": ")[0] for line in found] == [f"{POLICY}, line {line}" for line in lines]
+    for line, meant in zip(
+        found, ("'cond.ra'", "'moderate'", "'q.failed'", "'tb_igra'", "criterion 4 is"), strict=True
+    ):
+        assert meant in line
+
+
+def test_faults_of_several_code_lists_are_told_together(folder: Path) -> None:
+    """File after file."""
+    changed(folder, DISEASE, "kind: condition", "kind: disease")
+    changed(folder, DRUG, "artrumab\\b'", "artrumab(\\b'")
+    assert [line.partition(",")[0] for line in refused(folder)] == [DISEASE, DRUG]
+
+
+def test_faults_of_several_cases_are_told_together(folder: Path) -> None:
+    """Each on its own line, in a list too."""
+    lines = [
+        changed(folder, CASES, "of: [med.leflunomide]", "of: [med.leflunomid]"),
+        changed(folder, CASES, "q.failed: yes", "q.faild: yes"),
+        changed(folder, CASES, "5: not-applicable", "5: not-aplicable"),
+        changed(folder, CASES, "expect: {4: not-met}", "expect: {44: not-met}"),
+    ]
+    found = refused(folder)
+    assert [line.partition(": ")[0] for line in found] == [f"{CASES}, line {line}" for line in lines]
+
+
+def test_an_unknown_answer_is_told_where_its_question_is_asked(folder: Path) -> None:
+    """`yes` stands in many places of a file."""
+    line = changed(folder, POLICY, "question: q.failed, is: yes", "question: q.severity, is: yes")
+    (found,) = refused(folder)
+    assert found.startswith(f"{POLICY}, line {line}: unknown answer to q.severity 'yes'")
 
 
 def test_a_question_in_a_unit_of_another_quantity_is_refused(folder: Path) -> None:

@@ -53,7 +53,10 @@ def test_each_form_becomes_its_statement(written: Any, kind: type) -> None:
         ({"value": {"test": "t", "below": "NaN"}}, "NaN"),
         ({"value": {"test": "t", "below": "1", "whithin_months": "3"}}, "whithin_months"),
         ({"result": {"test": "t", "is": "maybe"}}, "maybe"),
-        ({"result": {"test": "t", "is": "positive", "within_months": "three"}}, "expected a whole number, found 'three'"),
+        (
+            {"result": {"test": "t", "is": "positive", "within_months": "three"}},
+            "expected a whole number, found 'three'",
+        ),
         ({"treatment": {"of": ["med.x"], "how": ["swallowed"]}}, "swallowed"),
         ({"measurement": {"test": "t"}}, "measurement"),
         ({"all": VALUE}, "expected a list, found a mapping"),
@@ -69,10 +72,9 @@ def test_a_statement_that_cannot_be_is_refused_with_what_is_allowed(written: Any
 
 def test_the_message_for_two_kinds_lists_those_there_are(tmp_path: Path) -> None:
     """Whoever writes a policy is told what may stand there, and where."""
+    path = tmp_path / "p.yaml"
+    path.write_text("all:\n- refills: {count: 1}\n- {refills: {count: 0}, answer: {question: q.b, is: no}}\n")
     with pytest.raises(PolicyFileError) as refused:
-        (path := tmp_path / "p.yaml").write_text(
-            "all:\n- answer: {question: q.a, is: yes}\n- {refills: {count: 0}, answer: {question: q.b, is: no}}\n"
-        )
         read_document(path, Expression)
     for part in ("told_by", "not", "if", "value", "dose", "line 3: "):
         assert part in str(refused.value)
