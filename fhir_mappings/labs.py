@@ -16,7 +16,7 @@ from msgspec import Struct, structs
 from cds_service.policy.documents import read_document, refuse
 from cds_service.policy.facts import Word
 from cds_service.policy.places import line_of
-from cds_service.policy.value_sets import Code, Systems, Words, unknown_system
+from cds_service.policy.value_sets import Code, Systems, Words, broken_patterns, unknown_system
 from fhir_mappings.codes import (
     NO_CONCEPT,
     ConceptKey,
@@ -47,6 +47,10 @@ class Bounds(Struct, frozen=True, forbid_unknown_fields=True):
 
     low: Decimal
     high: Decimal
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise ValueError(f"`low` is at most `high`, {self.high}; found '{self.low}'")
 
 
 class Unitless(Struct, frozen=True, forbid_unknown_fields=True):
@@ -304,7 +308,9 @@ def _faults(
                 where = line_of(path, code.code)
                 yield f"{path}{where}: {test.name}: {code.code} has a wrong check digit; look the code up again"
         if test.unit and test.factor(test.unit) != 1:
-            yield f"{path}{line_of(path, test.name)}: {test.name}: `units` has no {test.unit!r}: 1"
+            own = f"`units` has to have the test's own unit, {test.unit}: 1"
+            yield f"{path}{line_of(path, test.unit, test.name)}: {test.name}: {own}"
+        yield from broken_patterns(path, test.text)
     names = sorted(test.name for test in tests)
     twice = [name for name, following in pairwise(names) if name == following]
     for name in (*twice, *sorted(taken.intersection(names))):

@@ -69,6 +69,8 @@ class CaseResult(Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         _dated(self.date)
+        if self.value in frozenset(Word):
+            raise ValueError(f"a word stands under `word`, a number under `value`, found '{self.value}'")
         if self.value and self.problem is None:
             _interval(self.value)
         limit = self.upper_limit_of_normal

@@ -52,8 +52,12 @@ def _chart_faults(
         for test in chart.results:
             yield from unknown(path, "test", [test], tests, (*where, "results", test))
     if chart.answers is not UNSET:
-        for question in chart.answers:
-            yield from unknown(path, "question", [question], policy.questions, (*where, "answers", question))
+        for link_id, answer in chart.answers.items():
+            at = (*where, "answers", link_id)
+            yield from unknown(path, "question", [link_id], policy.questions, at)
+            question = policy.questions.get(link_id)
+            if question is not None and question.type in ("boolean", "choice"):
+                yield from unknown(path, f"answer to {link_id}", [answer], question.options or ("yes", "no"), at)
     if chart.unread is not UNSET:
         sources = {*SOURCES, *(f"result/{test}" for test in tests)}
         yield from unknown(path, "source", chart.unread, sources, (*where, "unread"))

@@ -6,11 +6,18 @@ from pathlib import Path
 from typing import Protocol
 
 from cds_service.policy.compiled import CompiledPolicy, statements_of
-from cds_service.policy.criteria import AnswerTo, CriterionIs, ResultOf, ValueOf
+from cds_service.policy.criteria import AnswerTo, CriterionIs, ResultOf, TreatmentWith, ValueOf
 from cds_service.policy.documents import refuse
 from cds_service.policy.facts import Word
 from cds_service.policy.places import line_at, line_of, nearest
 from cds_service.policy.policy import Policy, Question
+
+
+class KnownSet(Protocol):
+    """A value set, as far as a policy can be held against it."""
+
+    @property
+    def kind(self) -> str: ...
 
 
 class KnownTest(Protocol):
@@ -31,7 +38,7 @@ class KnownTest(Protocol):
 def check_policy(
     path: Path,
     policy: CompiledPolicy,
-    value_sets: Iterable[str],
+    value_sets: Mapping[str, KnownSet],
     systems: Iterable[str],
     tests: Mapping[str, KnownTest],
 ) -> None:
@@ -42,7 +49,7 @@ def check_policy(
 def _faults(
     path: Path,
     policy: CompiledPolicy,
-    value_sets: Iterable[str],
+    value_sets: Mapping[str, KnownSet],
     systems: Iterable[str],
     tests: Mapping[str, KnownTest],
 ) -> Iterator[str]:
@@ -51,6 +58,7 @@ def _faults(
         own = f"{source.policy.lower()}/{source.drug}/"
         yield f"{path}: lies in another folder than its `policy` and `drug` say: expected {own}"
     yield from unknown(path, "value set", policy.sets | _proposing(source), value_sets)
+    yield from _of_another_kind(path, policy, value_sets)
     yield from unknown(path, "code system", [source.billing.system], systems)
     yield from unknown(path, "test", policy.tests, tests)
     listed = {linkid for criterion in source.criteria for linkid in criterion.questions}
@@ -92,6 +100,24 @@ def unknown(
     for name in sorted(set(named) - names):
         where = line_at(path, *at, text=name) if at else line_of(path, name, beside)
         yield f"{path}{where}: unknown {what} {name!r}{nearest(name, names)}"
+
+
+_PARTS = {"specialty": "specialty", "site": "site", "says": "statement", "denies": "statement"}
+
+
+def _of_another_kind(path: Path, policy: CompiledPolicy, value_sets: Mapping[str, KnownSet]) -> Iterator[str]:
+    """A diagnosis is never found among drugs."""
+    wanted = [("product", policy.source.applies_to), *(("coverage", line.of) for line in policy.source.scope.lines)]
+    for statement in policy.statements:
+        of = "product" if isinstance(statement, TreatmentWith) else "condition"
+        wanted += [(kind, getattr(statement, part, ())) for part, kind in {**_PARTS, "of": of}.items()]
+    for kind, names in wanted:
+        for name in sorted(names):
+            if name in value_sets and value_sets[name].kind != kind:
+                yield (
+                    f"{path}{line_of(path, name)}: {name!r} is a value set of kind {value_sets[name].kind}, "
+                    f"where one of kind {kind} is looked for"
+                )
 
 
 def _proposing(source: Policy) -> set[str]:

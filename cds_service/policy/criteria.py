@@ -9,11 +9,11 @@ from collections.abc import MutableMapping
 from datetime import date
 from decimal import Decimal
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
-from cds_service.policy.dates import Span, months_before
+from cds_service.policy.dates import Months, Span, months_before
 from cds_service.policy.facts import NO_NAMES, Answer, Certainty, Detail, Facts, How, Interval, Names, Treatment
 from cds_service.policy.reasons import Reason
 from cds_service.policy.results import Picked, Weighing, number_decision, weighing, words_decision
@@ -35,6 +35,7 @@ _UNDER_WAY = frozenset({How.GIVEN, How.STATED})  # an active record of these say
 Earlier = MutableMapping[str | int, Said]
 _SETTLED = "Whether the unconfirmed diagnosis is confirmed or ruled out"
 YesNo = Literal["yes", "no"]
+AgeLimit = Annotated[int, Meta(ge=0, le=1800)]  # in months as in years
 SHOWN = 4  # facts of one kind that are shown as evidence, newest first
 
 
@@ -60,8 +61,8 @@ class Age(Struct, frozen=True, forbid_unknown_fields=True):
     In years, or in `unit: months`. A partial birth date counts when every day of it does.
     """
 
-    at_least: int | None = None
-    below: int | None = None
+    at_least: AgeLimit | None = None
+    below: AgeLimit | None = None
     unit: Literal["years", "months"] = "years"
 
     def __post_init__(self) -> None:
@@ -126,10 +127,10 @@ class ResultOf(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
 
     test: str
     is_: Literal["positive", "negative", "reported"] = field(name="is")
-    within_months: int | None = None
+    within_months: Months | None = None
     pick: Picked = "latest"
     reactive_counts: YesNo = "no"  # a reactive screen counts as positive without confirmation
-    warn_after_months: int | None = None
+    warn_after_months: Months | None = None
 
     def say(self, facts: Facts, earlier: Earlier) -> Said:
         return self._weighing.say(facts)
@@ -152,10 +153,10 @@ class ValueOf(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     at_least: Decimal | None = None
     above: Decimal | None = None
     times: UpperLimit | None = None
-    within_months: int | None = None
+    within_months: Months | None = None
     pick: Picked = "latest"
     refutes: Literal["always", "untreated"] = "always"
-    warn_after_months: int | None = None
+    warn_after_months: Months | None = None
     if_unread: Literal["open", "silent"] = "open"  # silent: a score that counts when it is seen, and is never sought
 
     def __post_init__(self) -> None:
@@ -236,7 +237,7 @@ class TreatmentWith(Struct, frozen=True, forbid_unknown_fields=True):
     active: YesNo | None = None
     days_at_least: int | None = None
     doubtful: YesNo = "no"
-    within_months: int | None = None
+    within_months: Months | None = None
 
     def say(self, facts: Facts, earlier: Earlier) -> Said:
         sets = self.of
@@ -313,7 +314,7 @@ class NoteThat(Struct, frozen=True, forbid_unknown_fields=True):
 
     says: Names
     denies: Names = NO_NAMES
-    within_months: int | None = None
+    within_months: Months | None = None
 
     def say(self, facts: Facts, earlier: Earlier) -> Said:
         notes = facts.notes

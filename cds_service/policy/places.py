@@ -18,6 +18,7 @@ _AT = re.compile(r" - at `.*`$")
 _TYPE = re.compile(r"^Expected `(?P<wanted>[^`]*)`, got `(?P<found>[^`]*)`$")
 _FOUND = re.compile(r"found '(.*)'$")
 _NUMBER = re.compile(r"^Invalid (decimal|number) string")
+_RANGE = re.compile(r"^Expected `int` (?P<sign>>=|<=) (?P<limit>\d+)$")
 _ENUM = re.compile(r"^Invalid enum value '(?P<found>.*)'$")
 _WORDS = {
     "int": "a whole number",
@@ -30,6 +31,7 @@ _WORDS = {
     "null": "nothing",
     "date": "a date like 2026-11-24",
 }
+_INDENTED = "this line is indented otherwise than the lines above it, a `- ` is missing, or a quote is not closed"
 # What the YAML reader says, and what the writer of a policy can do about it.
 _PROBLEMS = (
     (
@@ -38,8 +40,8 @@ _PROBLEMS = (
     ),
     ("cannot start any token", "a tab, or a text that begins with a sign; indent with spaces, put the text in quotes"),
     ("'-' indicator", "this line is indented otherwise than the lines above it that belong to the same list"),
-    ("expected key", "this line is indented otherwise than the lines above it, or a quote is not closed"),
-    ("block end", "this line is indented otherwise than the lines above it, or a quote is not closed"),
+    ("expected key", _INDENTED),
+    ("block end", _INDENTED),
     ("',' or", "a bracket `[` or `{` is not closed, or a comma is missing"),
     ("expected ':'", "a name without its colon `: `, or a quote that is not closed"),
     ("unexpected end", "a quote is not closed"),
@@ -126,13 +128,18 @@ def _told(said: str, found: Any, wanted: Any, node: yaml.Node | None, name: str)
     own = f"`{name}`: " if name else ""
     if _NUMBER.match(said):
         return f"{_line(node)}: {own}expected a number, found {_shown(found)}"
+    if (bound := _RANGE.match(said)) is not None:
+        wanted_number = f"a whole number of {bound['limit']} or {'more' if bound['sign'] == '>=' else 'less'}"
+        return f"{_line(node)}: {own}expected {wanted_number}, found {_shown(found)}"
     if typed is not None:
         names = [one.strip() for one in typed["wanted"].split("|") if one.strip() != "null"]
         expected = " or ".join(_WORDS.get(one, one) for one in names)
         return f"{_line(node)}: {own}expected {expected}, found {_shown(found)}"
     if enum is not None:
         return f"{_line(node)}: {own}{enum['found']!r} is not known here{nearest(enum['found'], _values(wanted))}"
-    about = next((one for one in _scalars(node) if quoted is not None and one.value == quoted[1]), node)
+    cited = quoted[1] if quoted is not None else ""
+    where = (one for one in _scalars(node) if one.value == cited or (cited.startswith("{") and cited in one.value))
+    about = next(where, node) if cited else node
     return f"{_line(about)}: {said}"
 
 

@@ -74,7 +74,12 @@ def _faults(path: Path, found: ValueSet, systems: Iterable[str]) -> Iterator[str
     for code in (*found.codes, *found.exclude):
         if code.system not in systems:
             yield unknown_system(path, code, systems)
-    for pattern in (*found.text.match, *found.text.exclude):
+    yield from broken_patterns(path, found.text)
+
+
+def broken_patterns(path: Path, words: Words) -> Iterator[str]:
+    """The words against each pattern that is none."""
+    for pattern in (*words.match, *words.exclude):
         try:
             re.compile(pattern)
         except re.error as error:
