@@ -6,9 +6,9 @@ Values are written as a laboratory would in the test's canonical unit: `50`, `<5
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal, InvalidOperation
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from cds_service.policy.compiled import CompiledPolicy
 from cds_service.policy.dates import Span
@@ -95,7 +95,7 @@ class CaseTreatment(Struct, frozen=True, forbid_unknown_fields=True):
     date: str = "2024-01-01"
     regular: YesNo | None = None
     doubtful: YesNo = "no"
-    days: int = 1
+    days: Annotated[int, Meta(ge=1, le=5000)] = 1
 
     def __post_init__(self) -> None:
         on_a_day(self.date)
@@ -195,7 +195,7 @@ def _result(test: str, index: int, row: CaseResult) -> Result:
     return Result(
         test,
         f"Observation/{test}-{index}",
-        f"{test} {row.value or row.word or ''} on {row.date}",
+        f"{test} {row.value or row.word or ''} {f'on {row.date}' if row.date else 'without a date'}",
         _span(row.date),
         row.stage,
         _interval(row.value) if row.value and row.problem is None else None,

@@ -63,8 +63,9 @@ def _faults(
     yield from unknown(path, "test", policy.tests, tests)
     listed = {linkid for criterion in source.criteria for linkid in criterion.questions}
     asked = {statement.question for statement in policy.statements if isinstance(statement, AnswerTo)}
-    shown_by = {shown.question for question in source.questions for shown in question.show_when}
-    yield from unknown(path, "question", listed | asked | shown_by, policy.questions)
+    named = {shown.question for question in source.questions for shown in question.show_when}
+    named |= {question.result_of for question in source.questions if question.result_of}
+    yield from unknown(path, "question", listed | asked | named, policy.questions)
     for place, question in enumerate(source.questions):
         at = ("questions", place, "id")
         if question.id not in listed:
@@ -154,7 +155,7 @@ def _result(path: Path, place: int, question: Question, tests: Mapping[str, Know
     own = tests.get(question.test)
     if question.type == "quantity" and own is not None and own.factor(question.unit) is None:
         asks = f"{question.id} asks in {question.unit!r}, no unit of {question.test}"
-        yield f"{path}{line_at(path, 'questions', place, 'unit')}: {asks}; its own is {own.unit!r}"
+        yield f"{path}{line_at(path, 'questions', place, 'id')}: {asks}; its own is {own.unit!r}"
     yield from unknown(path, f"answer to {question.id}", question.words, question.options, beside=question.id)
     for words in question.words.values():
         for test, word in words.items():
@@ -200,4 +201,5 @@ def _kind(path: Path, statement: ResultOf | ValueOf, test: KnownTest) -> Iterato
         fits = "is a stage, which has no upper limit of normal: leave out `times`"
     else:
         return
-    yield f"{path}{line_of(path, statement.test)}: {statement.test} {fits}"
+    where = line_of(path, statement.test, under="value" if isinstance(statement, ValueOf) else "result")
+    yield f"{path}{where}: {statement.test} {fits}"

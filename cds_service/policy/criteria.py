@@ -68,6 +68,8 @@ class Age(Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if self.at_least is None and self.below is None:
             raise ValueError("an age needs at_least, below or both")
+        if self.at_least is not None and self.below is not None and self.at_least >= self.below:
+            raise ValueError(f"nobody is {self.at_least} or older and under {self.below}, found '{self.below}'")
 
     def say(self, facts: Facts, earlier: Earlier) -> Said:
         person = facts.person

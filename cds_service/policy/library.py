@@ -92,10 +92,12 @@ def _read_policy(
     except ValueError:
         raise PolicyFileError(f"{path}: the file's name must be the first day in force, like 2025-11-20.yaml") from None
     written = read_text(path)
-    if not isinstance(written, dict) or "version" in written:
-        raise PolicyFileError(f"{path}: expected a mapping without `version`: the file's name is the version")
+    if isinstance(written, dict):
+        if "version" in written:
+            raise PolicyFileError(f"{path}: expected no `version`: the file's name is the version")
+        written["version"] = version.isoformat()
     digest = sha256(path.read_bytes()).hexdigest()
-    policy = CompiledPolicy(decode(path, {**written, "version": version.isoformat()}, Policy), digest)
+    policy = CompiledPolicy(decode(path, written, Policy), digest)
     check_policy(path, policy, value_sets, systems.systems, tests)
     return policy
 

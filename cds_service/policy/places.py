@@ -61,13 +61,19 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return meant
 
 
-def line_of(path: Path, text: str, beside: str = "") -> str:
+def line_of(path: Path, text: str, beside: str = "", under: str = "") -> str:
     """`, line 12` of the first place where `text` stands by itself in the file; empty where it does not.
 
-    With `beside`, the first place in a mapping that has that too: an answer beside its question.
+    With `beside`, the first place in a mapping that has that too: an answer beside its question. With `under`, in what
+    stands under that name: a test under `value`.
     """
     root = _root(path)
-    near = [node for node in _mappings(root) if any(value.value == beside for _, value in node.value)] if beside else []
+    near = [
+        part
+        for node in _mappings(root)
+        for key, value in node.value
+        for part in ([node] if beside and value.value == beside else [value] if under and key.value == under else [])
+    ]
     return _line(next((one for node in (*near, root) for one in _scalars(node) if one.value == text), None))
 
 
@@ -106,7 +112,8 @@ def _refused_inside(found: Any, wanted: Any, node: yaml.Node | None, name: str) 
             fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
             unknown = [key for key in found if key not in fields]
             for key in unknown:
-                yield f"{_line(_key(node, key) or node)}: {key!r} is not known here{nearest(key, fields)}"
+                meant = "; a fraction is written with a point: 2.5" if key.isdecimal() else nearest(key, fields)
+                yield f"{_line(_key(node, key) or node)}: {key!r} is not known here{meant}"
             for key, field in fields.items():
                 if key in found:
                     yield from _refused(found[key], field.type, _child(node, key), key)

@@ -104,6 +104,8 @@ class Question(Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if (self.type == "choice") != bool(self.options):
             raise ValueError(f"a choice has `options`, and nothing else has: {self.id} is of type '{self.type}'")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"`min` is at most `max`, {self.max}; found '{self.min}'")
 
 
 class Scope(Struct, frozen=True, forbid_unknown_fields=True):

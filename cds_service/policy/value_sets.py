@@ -74,6 +74,8 @@ def _faults(path: Path, found: ValueSet, systems: Iterable[str]) -> Iterator[str
     for code in (*found.codes, *found.exclude):
         if code.system not in systems:
             yield unknown_system(path, code, systems)
+    if not (found.codes or found.text.match):
+        yield f"{path}: neither `codes` nor `text` with `match`: nothing would ever be found by it"
     yield from broken_patterns(path, found.text)
 
 

@@ -99,6 +99,32 @@ def changed(folder: Path, file: str, old: str, new: str) -> int:
             "id: q.severity\n    type: boolean",
             "a choice has `options`, and no",
         ),
+        (
+            POLICY,
+            "at_most: 3, times",
+            "at_most: 2,5, times",
+            "'5' is not known here; a fraction is written with a point",
+        ),
+        (
+            POLICY,
+            "    words: {pos",
+            "    result_of: q.tbb\n    words: {pos",
+            "unknown question 'q.tbb'; did you mean 'q.tb'",
+        ),
+        (
+            POLICY,
+            "id: q.failed, type: boolean",
+            "id: q.failed, min: 9, max: 1, type: integer",
+            "`min` is at most `max`, 1",
+        ),
+        (POLICY, "dose: {fixed: {mg: 40}}", "age: {at_least: 65, below: 18}", "nobody is 65 or older and under 18"),
+        (POLICY, "test: ast, at", "test: tb_igra, at", "tb_igra is told in words: `result` with `is` fits it"),
+        (
+            CASES,
+            "how: dispensed,",
+            "how: dispensed, days: 0,",
+            "`days`: expected a whole number of 1 or more, found '0'",
+        ),
         (POLICY, "at_least: 2", "at_least: 4", "a count is at least 1 and at most the 3 statements under `of`"),
         (POLICY, "result: {test: tb_igra, is: negative", "value: {test: tb_igra, below: 1", "tb_igra is told in words"),
         (DISEASE, "system: icd-10-cm", "system: icd10", "no system 'icd10' in systems.yaml; did you mean 'icd-10-cm'"),
@@ -209,6 +235,21 @@ def test_an_unknown_answer_is_told_where_its_question_is_asked(folder: Path) -> 
     line = changed(folder, POLICY, "question: q.failed, is: yes", "question: q.severity, is: yes")
     (found,) = refused(folder)
     assert found.startswith(f"{POLICY}, line {line}: unknown answer to q.severity 'yes'")
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        (POLICY, "", "expected a mapping (lines of `name: value`), found nothing"),
+        (DISEASE, "name: cond.ra\ntitle: RA\nkind: condition\n", "nothing would ever be found by it"),
+    ],
+)
+def test_a_file_with_nothing_in_it_is_refused(folder: Path, file: str, text: str, message: str) -> None:
+    """It could only be silent."""
+    (folder / file).write_text(text, encoding="utf-8")
+    (found,) = refused(folder)
+    assert found.startswith(f"{file}: ")
+    assert message in found
 
 
 def test_a_question_in_a_unit_of_another_quantity_is_refused(folder: Path) -> None:

@@ -172,7 +172,7 @@ def test_a_policy_is_checked_against_the_names_that_it_uses(
     written: Any, tmp_path: Path, name: str, given: dict[str, str], message: str
 ) -> None:
     """A name that nothing answers to would never be found in a record."""
-    written("name: order.d\ntitle: D\nkind: product\n", "value_sets/order.d.yaml")
+    written("name: order.d\ntitle: D\nkind: product\ntext: {match: [d]}\n", "value_sets/order.d.yaml")
     written("systems: {hcpcs: [urn:hcpcs]}\n", "value_sets/systems.yaml")
     written(POLICY.format(**{"order": "order.d", "met": ANSWERED, "more": "", **given}), name)
     if not message:
