@@ -3,6 +3,7 @@
 import re
 import secrets
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from cds_service.operations import operations_blueprint
 from cds_service.page_headers import guard_pages
 from cds_service.pages.routes import pages_blueprint
 from cds_service.payers import PayerFile
+from cds_service.policy.documents import read_content
 from cds_service.policy.library import Library, load_library
 from cds_service.policy.value_sets import Systems, read_systems
 from cds_service.rates import Rates
@@ -39,7 +41,7 @@ from fhir_mappings.chart import Vocabulary
 from fhir_mappings.circuit import Circuits, Patience
 from fhir_mappings.client import FhirClient
 from fhir_mappings.codes import CodeIndex
-from fhir_mappings.labs import LabTable, read_labs
+from fhir_mappings.labs import LABS_FILE, LabTable, read_labs
 from fhir_mappings.needs import EVERYTHING
 from fhir_mappings.prefetch import templates
 from fhir_mappings.servers import bases_of
@@ -66,9 +68,19 @@ class Knowledge(Struct, frozen=True):
 def load_knowledge(folder: Path | None = None) -> Knowledge:
     """The policies of `folder` (the shipped ones by default). Raises PolicyFileError."""
     root = folder or POLICIES
-    labs = read_labs(read_systems(root / "value_sets"), own=root / "tests.yaml")
-    library = load_library(root, labs.tests)
+    own = root / "tests.yaml"
+    labs = read_labs(read_systems(root / "value_sets"), own=own)
+    vocabulary = [*sorted((root / "value_sets").glob("*.yaml")), LABS_FILE, *([own] if own.exists() else [])]
+    library = load_library(root, labs.tests, _digest_of(vocabulary))
     return Knowledge(library, labs, CodeIndex(library.value_sets, library.systems))
+
+
+def _digest_of(files: list[Path]) -> str:
+    """SHA-256 of the files one after the other, in hexadecimal: what `cat FILES | sha256sum` says."""
+    digest = sha256()
+    for file in files:
+        digest.update(read_content(file))
+    return digest.hexdigest()
 
 
 def make_forms(settings: Settings, knowledge: Knowledge) -> Forms:

@@ -26,6 +26,7 @@ from hooks.service import Caller, Moment
 from hooks.wire import decode, encode
 
 WIDTH = 110
+NAME = "drug-coverage.determination"
 
 
 class EvaluationError(ValueError):
@@ -41,18 +42,22 @@ def evaluate_bundle(body: bytes, order_id: str | None, day: date, as_json: bool,
         response = answer(call, order_sign.HOOK, service, Caller(), Moment(day, time.monotonic() + 60))
     except Refusal as refusal:
         raise EvaluationError(refusal.diagnostics) from None
-    found = [card["extension"]["drug-coverage.determination"] for card in response["cards"] if _is_guidance(card)]
+    told = [card for card in response["cards"] if card["source"]["topic"]["code"] == "guideline"]
     if as_json:
-        return encode({"determinations": found, **response}).decode()
-    if not found:
-        names = ", ".join(draft.reference for draft in call.subjects.drafts)
-        return f"No drug policy covers {names}."
-    cards = [card for card in response["cards"] if _is_guidance(card)]
-    return "\n\n".join(_table(said, card) for said, card in zip(found, cards, strict=True))
+        judged = [card["extension"][NAME] for card in told if _is_judged(card)]
+        return encode({"determinations": judged, **response}).decode()
+    names = ", ".join(draft.reference for draft in call.subjects.drafts)
+    return "\n\n".join(map(_shown, told)) or f"No drug policy was found for {names}."
 
 
-def _is_guidance(card: dict[str, Any]) -> bool:
-    return "drug-coverage.determination" in card["extension"]
+def _is_judged(card: dict[str, Any]) -> bool:
+    return NAME in card["extension"]
+
+
+def _shown(card: dict[str, Any]) -> str:
+    if _is_judged(card):
+        return _table(card["extension"][NAME], card)
+    return textwrap.fill(plain(f"{card['summary']}. {card['detail']}", 1000), WIDTH)
 
 
 def _call(bundle: Any, order_id: str | None) -> Call:

@@ -1,7 +1,7 @@
 """The operator's commands on the ledger. Each use of it is written down in the ledger itself.
 
 They end with 1 where what was asked for is not there, or a replay is different; 2 for what cannot be asked, or not with
-these settings and keys; 3 where the ledger cannot be reached; 4 where something that is kept cannot be read.
+these settings and keys; 3 where there is no ledger or it cannot be used; 4 where something that is kept cannot be read.
 """
 
 import getpass
@@ -11,7 +11,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -30,7 +30,7 @@ def _access() -> "Iterator[Access]":
     from sqlalchemy.exc import SQLAlchemyError
 
     from cds_service.app import open_ledger
-    from cds_service.ledger.errors import LedgerError
+    from cds_service.ledger.errors import LedgerError, NoLedgerError, kind_of
     from cds_service.ledger.sealing import SealedError
     from cds_service.ledger.soundness import DamagedError
     from cds_service.log import configure_logs, service_log
@@ -39,13 +39,29 @@ def _access() -> "Iterator[Access]":
 
     configure_logs()
     try:
-        yield open_ledger(read_settings(os.environ), service_log()).access(getpass.getuser())
+        access = open_ledger(read_settings(os.environ), service_log()).access(_who())
+        try:
+            yield access
+        finally:
+            for name in access.damage:
+                click.echo(f"{name} cannot be read", err=True)
+        if access.damage:
+            _end(4, f"could not be read: {len(access.damage)}; an older backup may have it whole")
+    except NoLedgerError as error:
+        _end(3, str(error))
     except (SettingsError, LedgerError, SealedError, PolicyFileError) as error:
         _end(2, str(error))
     except (SQLAlchemyError, OSError, DamagedError) as error:
-        _end(3, f"CDS_DATABASE_URL: the ledger cannot be reached ({type(error).__name__})")
+        _end(3, f"CDS_DATABASE_URL: the ledger cannot be used ({kind_of(error)})")
     except (MsgspecError, ValueError) as error:  # whose words may quote what is kept
         _end(4, f"the ledger holds a row that cannot be read ({type(error).__name__})")
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # nobody that this system has a name for
+        return f"user {os.getuid()}"
 
 
 def _end(status: int, message: str) -> NoReturn:
@@ -57,7 +73,7 @@ def _day(context: click.Context, parameter: click.Parameter, given: str | None) 
     if given is None:
         return None
     try:
-        return datetime.fromisoformat(given).replace(tzinfo=UTC)
+        return datetime.combine(date.fromisoformat(given), time(), UTC)
     except ValueError:
         raise click.BadParameter("expected a date like 2026-11-24") from None
 
@@ -68,6 +84,15 @@ def _library() -> "Library":
     from cds_service.settings import read_settings
 
     return load_knowledge(read_settings(os.environ).policies_dir).library
+
+
+def _written(lines: Iterator[bytes]) -> bool:
+    """Writes the lines; True where there was none."""
+    is_empty = True
+    for line in lines:
+        is_empty = False
+        sys.stdout.buffer.write(line)
+    return is_empty
 
 
 def _nothing(member: str | None = None) -> NoReturn:
@@ -101,22 +126,19 @@ def show(name: str | None, order: str, user: str, member: str | None, opening: b
     with _access() as access:
         library = _library() if opening else None
         found = access.show(name, order=order, user=user, member=member, library=library)
+        for row in found:
+            click.echo(json.dumps(row, indent=2, default=str))
     if not found:
         _nothing(member)
-    for row in found:
-        click.echo(json.dumps(row, indent=2, default=str))
 
 
 @ledger.command()
-@click.option("--since", callback=_day, help="from this day on")
+@click.option("--since", callback=_day, help="from this day on, in UTC")
 @click.option("--member", help="of this member")
 def export(since: datetime | None, member: str | None) -> None:
     """Decisions as JSON lines, for an archive."""
     with _access() as access:
-        is_empty = True
-        for line in access.export(since=since, member=member):
-            is_empty = False
-            sys.stdout.buffer.write(line.rstrip(b"\n") + b"\n")
+        is_empty = _written(access.export(since=since, member=member))
     if member is not None and is_empty:
         _nothing(member)
 
@@ -126,8 +148,9 @@ def export(since: datetime | None, member: str | None) -> None:
 def forms(member: str | None) -> None:
     """Completed forms that an EHR did not take, readable, as JSON lines."""
     with _access() as access:
-        for line in access.forms(member=member):
-            sys.stdout.buffer.write(line)
+        is_empty = _written(access.forms(member=member))
+    if member is not None and is_empty:
+        _nothing(member)
 
 
 @ledger.command()
@@ -138,9 +161,10 @@ def purge(member: str | None, older_than_days: int | None) -> None:
     if (member is None) == (older_than_days is None):
         raise click.UsageError("give either --member or --older-than-days")
     with _access() as access:
-        count = access.purge(member=member, older_than_days=older_than_days)
-    click.echo(f"{count} rows removed")
-    if member is not None and not count:
+        gone = access.purge(member=member, older_than_days=older_than_days)
+    told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in gone._asdict().items())
+    click.echo(f"removed: {told}")
+    if member is not None and not any(gone):
         _nothing(member)
 
 
@@ -178,7 +202,7 @@ def feedback() -> None:
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--since", callback=_day, help="every decision from this day on")
+@click.option("--since", callback=_day, help="every decision from this day on, in UTC")
 def replay(name: str | None, since: datetime | None) -> None:
     """Judges kept decisions again with the policy version of their day, and shows same or different.
 
@@ -190,9 +214,11 @@ def replay(name: str | None, since: datetime | None) -> None:
     from cds_service.ledger.replay import Verdict
 
     verdicts: Counter[Verdict] = Counter()
+    read_otherwise = 0
     with _access() as access:
         for found in access.replay(_library(), name=name, since=since):
             verdicts[found.verdict] += 1
+            read_otherwise += found.vocabulary == "changed"
             click.echo(f"{found.decision_id}  {found.verdict.value}")
             if found.policy_file == "changed":
                 click.echo("    the file of the policy version is not the one that decided then")
@@ -200,8 +226,14 @@ def replay(name: str | None, since: datetime | None) -> None:
                 click.echo(f"    {difference.what}: {difference.kept} then, {difference.now} now")
             if found.needs and name is not None:
                 click.echo(f"    cannot be judged again without: {', '.join(found.needs)}")
+        if name is None:
+            each = ", ".join(f"{verdicts[one]} {one.value}" for one in Verdict if verdicts[one])
+            click.echo(f"{verdicts.total()} decision(s){': ' if each else ''}{each}", err=True)
+        if read_otherwise:
+            of = f"{read_otherwise} of {verdicts.total()} charts"
+            click.echo(f"{of} were read by other value sets or lab tables than those that are here", err=True)
+        if verdicts[Verdict.DIFFERENT]:
+            sys.exit(1)
     if name is not None and not verdicts:
         _nothing()
-    if verdicts[Verdict.DIFFERENT]:
-        sys.exit(1)
     sys.exit(4 if verdicts.total() > verdicts[Verdict.SAME] else 0)

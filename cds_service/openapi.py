@@ -5,13 +5,14 @@ from typing import Any
 from cds_service.openapi_fhir import SCHEMAS as FHIR_SCHEMAS
 from cds_service.openapi_fhir import fhir_paths
 from hooks.hook import Hook, Member, MemberKind
+from hooks.members import REFERENCE
 from hooks.options import OPTIONS
 from hooks.registry import HOOKS
 
 Schema = dict[str, Any]
 
 _ID = r"^[A-Za-z0-9\-.]{1,64}$"
-_REFERENCE: Schema = {"type": "string", "pattern": r"^[A-Za-z]{1,64}/[A-Za-z0-9\-.]{1,64}$"}
+_REFERENCE: Schema = {"type": "string", "pattern": f"^{REFERENCE.pattern}$"}
 _KINDS: dict[MemberKind, Schema] = {
     "id": {"type": "string", "pattern": _ID},
     "user": {

@@ -134,6 +134,20 @@ class CodeIndex:
         """The sets of that kind that one Coding belongs to."""
         return self._names(((coding_key(coding),), ""), kind)
 
+    def tells(self, concept: dict[str, Any] | None, kind: Kind) -> bool:
+        """True when a CodeableConcept has a code, listed or not, of a system that sets of that kind are known by.
+
+        Not a code that says nothing without the words beside it, like that of unclassified biologics.
+        """
+        index = self._kinds.get(kind)
+        return index is not None and any(
+            code.strip()
+            and short in index.systems
+            and not any(index.partial.at(short, form) for form in written_forms(short, code))
+            for system, code, _ in concept_key(concept)[0]
+            for short in self._systems.short(system)
+        )
+
     def names_of_text(self, text: str | None, kind: Kind) -> Names:
         """The sets of that kind that a text names."""
         if not isinstance(text, str) or not text:
@@ -206,12 +220,13 @@ class _KindIndex:
     def __init__(self, sets: list[ValueSet]) -> None:
         self.codes = _Codes()
         self.excluded = _Codes()
+        self.partial = _Codes()
+        self.systems = frozenset(code.system for value_set in sets for code in value_set.codes)
         self._match: list[tuple[str, re.Pattern[str]]] = []
         self._exclude: dict[str, re.Pattern[str]] = {}
         for value_set in sets:
             for code in value_set.codes:
-                if code.status == "verified":
-                    self.codes.add(value_set.name, code)
+                (self.codes if code.status == "verified" else self.partial).add(value_set.name, code)
             for code in value_set.exclude:
                 self.excluded.add(value_set.name, code)
             if (match := alternation(value_set.text.match)) is not None:

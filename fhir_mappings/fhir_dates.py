@@ -60,7 +60,8 @@ def period_start(found: object) -> Span | None:
 def result_date(resource: dict[str, Any]) -> tuple[Span | None, str, bool]:
     """The day of a result, the same as the source wrote it, and whether it is only the day of issue.
 
-    The specimen or effective date counts; of a Period its end, so a Period that still runs gives no date at all.
+    The specimen or effective date counts; of a Period its end, so a Period that still runs gives no date at all; of a
+    Timing its event where that is one and all that it says, for a schedule does not tell which of its moments it was.
     `issued` stands in only where no effective date is given.
     """
     found = resource.get("effectiveDateTime")
@@ -72,9 +73,16 @@ def result_date(resource: dict[str, Any]) -> tuple[Span | None, str, bool]:
             found = period.get("end") if isinstance(period, dict) else None
             return parse_date(found), date_text(found), False
         if "effectiveTiming" in resource:
-            return None, "", False
+            found = _only_event(resource["effectiveTiming"])
+            return parse_date(found), date_text(found), False
         found = resource.get("issued")
         span = parse_date(found)
         return span, date_text(found), span is not None
     span = parse_date(found)
     return (span, found.strip()[:10], False) if span is not None and isinstance(found, str) else (None, "", False)
+
+
+def _only_event(timing: object) -> object:
+    """The one event of a FHIR Timing that says nothing else; else None."""
+    events = timing.get("event") if isinstance(timing, dict) and timing.keys() <= {"event", "id"} else None
+    return events[0] if isinstance(events, list) and len(events) == 1 else None

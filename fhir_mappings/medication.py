@@ -150,16 +150,21 @@ def unresolved_medications(record: Record, named: bool = True) -> Iterator[str]:
 
 def product_names(resource: Json, record: Record, codes: CodeIndex) -> Names:
     """The product sets of a medication[x]: its concept, or the Medication it names with its ingredients."""
-    found = codes.names(child(resource, "medicationCodeableConcept"), "product")
-    reference = child(resource, "medicationReference")
-    if reference:
-        found |= codes.names_of_text(word(reference, "display"), "product")
-        target = record.target(resource, reference)
-        if target is not None:
-            found |= codes.names(child(target, "code"), "product")
-            for ingredient in children(target, "ingredient"):
-                found |= codes.names(child(ingredient, "itemCodeableConcept"), "product")
+    found = codes.names_of_text(word(child(resource, "medicationReference"), "display"), "product")
+    for concept in product_concepts(resource, record):
+        found |= codes.names(concept, "product")
     return found
+
+
+def product_concepts(resource: Json, record: Record) -> Iterator[Json]:
+    """The concept of a medication[x], or those of the Medication that it names and of its ingredients."""
+    yield child(resource, "medicationCodeableConcept")
+    reference = child(resource, "medicationReference")
+    target = record.target(resource, reference) if reference else None
+    if target is not None:
+        yield child(target, "code")
+        for ingredient in children(target, "ingredient"):
+            yield child(ingredient, "itemCodeableConcept")
 
 
 def product_label(resource: Json, record: Record) -> str:

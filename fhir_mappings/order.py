@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from cds_service.policy.facts import NO_NAMES, Dose, Interval, Names, Order, exactly
 from fhir_mappings.codes import CodeIndex
-from fhir_mappings.medication import product_label, product_names, product_readable
+from fhir_mappings.medication import product_concepts, product_label, product_names, product_readable
 from fhir_mappings.record import Record
 from fhir_mappings.references import Json, child, children, first_text, has_modifiers, label, own_reference, plain, word
 
@@ -75,14 +75,26 @@ def ordered_products(order: Json, record: Record, codes: CodeIndex) -> Names:
     if has_modifiers(order):
         return NO_NAMES
     found = product_names(order, record, codes)
-    concepts = [child(order, "code"), *children(order, "orderDetail")]
+    for concept in _concepts_beside(order):
+        found |= codes.names(concept, "product")
+    return found
+
+
+def uncoded_product(order: Json, record: Record, codes: CodeIndex) -> bool:
+    """True for a medication order without a code, listed or not, of any system that products are known by."""
+    return word(order, "resourceType") == "MedicationRequest" and not any(
+        codes.tells(concept, "product") for concept in (*product_concepts(order, record), *_concepts_beside(order))
+    )
+
+
+def _concepts_beside(order: Json) -> Iterator[Json]:
+    """What is ordered where it is not medication[x], and the codes that it may be billed under."""
+    yield child(order, "code")
+    yield from children(order, "orderDetail")
     for element in (order, child(order, "medicationCodeableConcept"), child(order, "code")):
         for extension in children(element, "extension"):
             if extension.get("url") == BILLING_OPTIONS:
-                concepts.append(child(extension, "valueCodeableConcept"))
-    for concept in concepts:
-        found |= codes.names(concept, "product")
-    return found
+                yield child(extension, "valueCodeableConcept")
 
 
 def _doses(order: Json) -> Iterator[Dose]:

@@ -103,6 +103,7 @@ class Reads:
                 if not _is_optional(ask):
                     self._miss(ask.source, ask.query.path, labs)
         else:
+            asks += self._coverages_not_active()
             for _ in range(_ROUNDS):
                 asks += self._references()
                 if not asks:
@@ -132,6 +133,15 @@ class Reads:
                 yield _Ask(Query(row.type, page=self._prefetched.next_links[row.type]), row.source)
             elif row.search is not None and state in (State.ABSENT, State.FIRST_PAGE):
                 yield _Ask(Query(row.type, (*patient, *row.search, *self._by_code(row.type))), row.source)
+
+    def _coverages_not_active(self) -> Iterator[_Ask]:
+        """A look for Coverages that are over, where no active one was sent and an order does not name its own.
+
+        Nothing is unread where it fails: the client has said that there is none.
+        """
+        none_sent = "Coverage" in self._needs.types and self._prefetched.state("Coverage") is State.NOTHING
+        if none_sent and not all(any(named_coverages(self._record, order)) for order in self._asked.orders):
+            yield _Ask(Query("Coverage", (("patient", self._asked.patient_id),)))
 
     def _by_code(self, kind: str) -> tuple[tuple[str, str], ...]:
         """Charges are many, and asked for by code: under any system, since that of the drug's code has many names."""

@@ -4,18 +4,14 @@ An appointment that stands on an order is answered on the order (CRD appointment
 alternate-reference extension on it for a MedicationRequest, which R4's `basedOn` cannot name.
 """
 
-import re
 from typing import Any
 
 from fhir_mappings.references import child, children
 from hooks import members
-from hooks.bundles import DraftOrder, read_bundle
+from hooks.bundles import DraftOrder, is_patient, read_bundle
 from hooks.hook import ENCOUNTER, PATIENT, USER, Context, Hook, Member, Subjects
 from hooks.refusals import Refusal
 
-_NAMED = re.compile(  # relative, or at some server; a version of an order is that order
-    r"((?:https?://[^\s/?#]+(?:/[^\s/?#]+)*/)?[A-Za-z]{1,64}/[A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?"
-)
 ALTERNATE = "http://hl7.org/fhir/StructureDefinition/alternate-reference"
 
 
@@ -34,26 +30,23 @@ def read(context: dict[str, Any], body: bytes) -> Context:
 
 def _check_patient(appointment: DraftOrder, patient_id: str) -> None:
     actors = [child(one, "actor").get("reference") for one in children(appointment.resource, "participant")]
-    patients = [f"/{actor}" for actor in actors if isinstance(actor, str) and "/Patient/" in f"/{actor}"]
-    if patients and not any(patient.endswith(f"/Patient/{patient_id}") for patient in patients):
+    patients = [actor for actor in actors if isinstance(actor, str) and "/Patient/" in f"/{actor}"]
+    if patients and not any(is_patient(patient, patient_id) for patient in patients):
         path = "context.appointments"
         raise Refusal(400, "value", f"{path}: an appointment is for another patient than context.patientId", path)
 
 
 def based_on(appointment: DraftOrder) -> tuple[str, ...]:
     """The orders that the appointment stands on: `Type/id`, or their URL."""
-    found = []
+    found: list[str | None] = []
     for reference in children(appointment.resource, "basedOn"):
         others = [
             child(extension, "valueReference").get("reference")
             for extension in children(reference, "extension")
             if extension.get("url") == ALTERNATE
         ]
-        for literal in others or [reference.get("reference")]:
-            name = _NAMED.fullmatch(literal) if isinstance(literal, str) else None
-            if name is not None:
-                found.append(name[1])
-    return tuple(found)
+        found += map(members.named, others or [reference.get("reference")])
+    return tuple(name for name in found if name is not None)
 
 
 HOOK = Hook(

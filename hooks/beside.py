@@ -3,8 +3,9 @@
 from typing import Any
 
 from fhir_mappings.chart import Chart, Vocabulary
+from fhir_mappings.fhir_dates import date_text
 from fhir_mappings.labs import LabTable
-from fhir_mappings.references import child, children, with_date, word
+from fhir_mappings.references import child, children, word
 from hooks.bundles import DraftOrder
 from hooks.call import Call
 from hooks.orders import is_order
@@ -22,17 +23,27 @@ def which_order(call: Call, order: DraftOrder, name: str) -> str:
         return ""
     doses = [text for dosage in children(order.resource, "dosageInstruction") if (text := word(dosage, "text"))]
     told = ", ".join(escaped(text) for text in (name, *doses[:1]))
-    return f"Order: {with_date(told, 'written on', order.resource.get('authoredOn'))}."
+    day = date_text(order.resource.get("authoredOn"))
+    return f"Order: {told}, {f'written on {day}' if day else 'no date'}."
+
+
+def has_died(chart: Chart) -> bool:
+    """True where the chart says so."""
+    return chart.facts.person is not None and chart.facts.person.deceased
 
 
 def caveats(chart: Chart) -> tuple[str, ...]:
-    """That entries of the chart could not be read, and of which kinds."""
+    """That the patient has died, and that entries of the chart could not be read, and of which kinds."""
+    died = ("The chart says that the patient has died.",) if has_died(chart) else ()
     count = sum(len(names) for names in chart.broken.values())
     if not count:
-        return ()
+        return died
     kinds = sorted({name.partition("/")[0] for names in chart.broken.values() for name in names})
     what = "1 entry of the chart" if count == 1 else f"{count} entries of the chart"
-    return (f"{what} could not be read ({', '.join(_ENTRIES.get(kind, 'entry') for kind in kinds)}).",)
+    return (
+        *died,
+        f"{what} could not be read ({', '.join(_ENTRIES.get(kind, 'entry') for kind in kinds)}).",
+    )
 
 
 _ENTRIES = {

@@ -28,11 +28,12 @@ class Entry(Struct, frozen=True):
     facts: Facts  # what it was decided from
     covered: str  # what was written, e.g. "covered", "not-covered"
     cards: tuple[tuple[str, str], ...]  # (card uuid, kind)
-    suggestions: tuple[tuple[str, str], ...]  # (suggestion uuid, card uuid)
+    suggestions: tuple[tuple[str, str, str], ...]  # (suggestion uuid, card uuid, label)
     wants_number: bool  # every criterion is met, numbers are issued here, and this call may get one
     carried: str = ""  # a number that the order says it has; it may have been given to it under another id
     user: str = ""  # who is signed in at the EHR, with the FHIR server; "" where the hook names nobody
     policy_digest: str = ""  # of the file that the policy version was read from
+    vocabulary_digest: str = ""  # of the value sets and lab tables that the chart was read by
 
 
 class Receipt(Struct, frozen=True):

@@ -7,7 +7,9 @@ from typing import Any
 from hooks.refusals import Refusal, missing, wrong_type
 
 ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")  # FHIR R4 id
-REFERENCE = re.compile(r"[A-Za-z]{1,64}/[A-Za-z0-9\-.]{1,64}")
+REFERENCE = re.compile(  # relative, or at some server; a version of a resource is that resource
+    r"((?:https?://[^\s/?#]+(?:/[^\s/?#]+)*/)?[A-Za-z]{1,64}/[A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?"
+)
 USER_TYPES = ("Practitioner", "PractitionerRole", "Patient", "RelatedPerson")
 
 
@@ -73,19 +75,26 @@ def encounter(context: dict[str, Any], required: bool = False) -> str:
     return checked_id(text(context, "encounterId", path, "an id") if required else found or "", path)
 
 
+def named(literal: Any) -> str | None:
+    """`Type/id` of a literal reference, or its URL; None for anything else."""
+    found = REFERENCE.fullmatch(literal) if isinstance(literal, str) else None
+    return found[1] if found is not None else None
+
+
 def reference(value: Any, path: str) -> str:
-    """The value, when it is a relative reference like MedicationRequest/123."""
+    """`Type/id` of the value, when it is a reference like MedicationRequest/123, or its URL."""
     if value is None:
         raise missing(path, "a reference like MedicationRequest/123")
     if not isinstance(value, str):
         raise wrong_type(path, "a reference like MedicationRequest/123", value)
-    if not REFERENCE.fullmatch(value):
-        raise Refusal(400, "value", f"{path}: expected a relative reference like MedicationRequest/123", path)
-    return value
+    found = named(value)
+    if found is None:
+        raise Refusal(400, "value", f"{path}: expected a reference like MedicationRequest/123", path)
+    return found
 
 
 def references(value: Any, path: str, known: Collection[str] = ()) -> tuple[str, ...]:
-    """The value, when it is an array of relative references with at least one; those that are `known` may be others."""
+    """As `reference` for each of an array with at least one; those that are `known` may be written otherwise."""
     if value is None:
         raise missing(path, "an array of references")
     if not isinstance(value, list):

@@ -1,5 +1,6 @@
 """One order: judged, kept in the book, and put into cards and coverage-information."""
 
+from collections.abc import Mapping
 from datetime import date
 from hashlib import blake2b
 from typing import Any
@@ -7,23 +8,23 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cds_service.policy.compiled import CompiledPolicy
 from cds_service.policy.determination import Determination
 from cds_service.policy.facts import Facts
 from cds_service.policy.reasons import Outcome, Status
 from fhir_mappings.chart import Chart
 from fhir_mappings.needs import facts_for
-from hooks.beside import caveats, dependencies, ordered_tests, shared_with, which_order
+from hooks.beside import caveats, dependencies, has_died, ordered_tests, shared_with, which_order
 from hooks.book import Entry, Receipt
 from hooks.bundles import DraftOrder
 from hooks.call import Call
-from hooks.cards import documentation_card, guidance_card, missing_tests_card, unjudged_card
-from hooks.coverage_information import Assertion, Dialect, assertion_for, conditional, technical
+from hooks.cards import documentation_card, guidance_card, missing_tests_card
+from hooks.coverage_information import Assertion, Dialect, assertion_for
 from hooks.coverages import Standing
 from hooks.hook import Hook
 from hooks.options import Choices
 from hooks.service import Caller, Service
 from hooks.suggestions import suggestions
+from hooks.unjudged import card_of, instead_of_judging
 from hooks.updates import carried_number, carries_number, update
 from hooks.wording import Telling
 
@@ -56,7 +57,7 @@ class Judged(Struct, frozen=True):
     facts: Facts | None = None
     said: Determination | None = None  # None: no policy governs it, or more than one
     assertion_id: str = ""
-    otherwise: dict[str, Any] = {}  # what is said of an order without a determination
+    otherwise: Mapping[str, Any] = {}  # what is said of an order without a determination
     dependencies: tuple[str, ...] = ()  # orders of the same Bundle that the answer hangs on
     cards: tuple[tuple[str, dict[str, Any]], ...] = ()  # option code → card
 
@@ -67,8 +68,10 @@ def judge(asking: Asking, draft: DraftOrder, chart: Chart, covered: Standing) ->
     label = covered.payer.label if covered.payer is not None else service.label
     policies = service.library.governing(chart.facts.order.products, day)
     if len(policies) != 1:
-        unjudged = Judged(draft, day, covered, label, chart, otherwise=_ungoverned(policies, chart))
-        return replace(unjudged, cards=tuple(_told(asking, unjudged, _unjudged_cards(asking, unjudged, policies))))
+        since = service.library.governed_since(chart.facts.order.products, asking.today)
+        instead = instead_of_judging(draft, policies, chart, since)
+        unjudged = Judged(draft, day, covered, label, chart, otherwise=instead.fields)
+        return replace(unjudged, cards=tuple(_told(asking, unjudged, card_of(instead, draft, label, asking.dialect))))
     facts = _with_roster_lines(facts_for(policies[0], chart, service.vocabulary.labs), covered)
     # A draft may have no id yet: then its entry's fullUrl is the one name that the caller knows it by.
     facts = replace(facts, order=replace(facts.order, reference=draft.reference))
@@ -91,7 +94,7 @@ def _cards(asking: Asking, judged: Judged, said: Determination) -> list[tuple[st
     ordered = ordered_tests(asking.call, judged.chart, service.vocabulary.labs)
     context = shared_with(asking.call, judged.draft)
     offered = suggestions(said, context, service.orderables, ordered, asking.today.isoformat())
-    if offered:
+    if offered and not has_died(judged.chart):
         card = missing_tests_card(said, service.links, judged.label, dialect, offered)
         cards.append(("clinical-reminder", card))
     coverage = judged.standing.reference
@@ -108,20 +111,6 @@ def _guidance(asking: Asking, judged: Judged, said: Determination, number: str =
     )
     telling = Telling(asking.hook.again, judged.standing.trouble, caveats(judged.chart), carried, number, until)
     return guidance_card(said, asking.service.links, judged.label, asking.dialect, judged.assertion_id, telling)
-
-
-def _unjudged_cards(
-    asking: Asking, judged: Judged, policies: tuple[CompiledPolicy, ...]
-) -> list[tuple[str, dict[str, Any]]]:
-    """None for an order that no policy governs; a card where it might be governed and could not be judged."""
-    if not policies and "order" not in judged.chart.facts.unread:
-        return []
-    summary = "The ordered drug could not be read, so the plan has not judged the order"
-    if policies:
-        summary = "The order names two drugs, so the plan has not judged it"
-    detail = f"{judged.otherwise['reasons'][0].text} The plan's answer is open until then."
-    card = unjudged_card(judged.draft.reference, summary, detail, judged.label, asking.dialect)
-    return [("guideline", card)]
 
 
 def _told(asking: Asking, judged: Judged, cards: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, dict[str, Any]]]:
@@ -164,12 +153,15 @@ def entry_of(asking: Asking, judged: Judged) -> Entry | None:
         covered=assertion.covered if assertion is not None else "",
         cards=tuple((card["uuid"], code) for code, card in judged.cards),
         suggestions=tuple(
-            (suggestion["uuid"], card["uuid"]) for _, card in judged.cards for suggestion in card.get("suggestions", ())
+            (suggestion["uuid"], card["uuid"], suggestion["label"])
+            for _, card in judged.cards
+            for suggestion in card.get("suggestions", ())
         ),
         wants_number=_wants_number(asking, judged, said),
         carried=_carried(asking, judged, said),
         user=f"{asking.home} {asking.call.user}" if asking.call.user else "",
         policy_digest=_digest_of(asking, said),
+        vocabulary_digest=asking.service.library.vocabulary_digest,
     )
 
 
@@ -194,6 +186,7 @@ def _wants_number(asking: Asking, judged: Judged, said: Determination) -> bool:
         and said.outcome is Outcome.CRITERIA_MET
         and judged.standing.reference is not None
         and judged.standing.fields is None
+        and not has_died(judged.chart)
     )
 
 
@@ -284,15 +277,6 @@ def _assertion(asking: Asking, judged: Judged, receipt: Receipt | None) -> Asser
         contact=dict(payer.contact) if payer is not None and payer.contact else None,
         dependencies=judged.dependencies,
     )
-
-
-def _ungoverned(policies: tuple[CompiledPolicy, ...], chart: Chart) -> dict[str, Any]:
-    if policies:
-        names = " and ".join(policy.source.name for policy in policies)
-        return conditional(f"The order names both {names}; order one of them to get an answer.")
-    if "order" in chart.facts.unread:
-        return technical("The ordered drug could not be read.")
-    return conditional("No drug policy of this service covers this order; ask the plan.")
 
 
 def _assertion_id(service: Service, draft: DraftOrder, coverage: str | None, said: Determination) -> str:

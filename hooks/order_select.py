@@ -16,13 +16,14 @@ def read(context: dict[str, Any], body: bytes) -> Context:
     patient_id, encounter_id = members.patient(context), members.encounter(context)
     user = members.user(context)
     drafts = read_bundle(context, "draftOrders", body, patient_id)
-    known = {draft.reference for draft in drafts}
+    known = {name: draft.reference for draft in drafts for name in (draft.full_url, draft.reference) if name}
     selected = members.references(context.get("selections"), "context.selections", known)
     for index, reference in enumerate(selected):
         if reference not in known:
             path = f"context.selections[{index}]"
             raise Refusal(400, "not-found", f"{path}: expected a resource of context.draftOrders", path)
-    chosen = tuple(draft for draft in drafts if draft.reference in selected)
+    wanted = {known[reference] for reference in selected}
+    chosen = tuple(draft for draft in drafts if draft.reference in wanted)
     return Context(patient_id, user, encounter_id, Subjects(drafts, chosen))
 
 

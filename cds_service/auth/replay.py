@@ -49,14 +49,14 @@ CREATE TRIGGER IF NOT EXISTS seen_to AFTER DELETE ON seen BEGIN UPDATE gone SET 
 CREATE TRIGGER IF NOT EXISTS seen_less AFTER DELETE ON seen BEGIN UPDATE total SET rows = rows - 1; END;
 """
 _NOTE = """
-INSERT OR IGNORE INTO seen SELECT ?1, ?2
-WHERE (SELECT rows FROM total) < ?3 AND ?2 > (SELECT until FROM gone)
+INSERT OR IGNORE INTO seen SELECT :digest, :until
+WHERE (SELECT rows FROM total) < :most AND :until > (SELECT until FROM gone)
 """
 _GONE_UNTIL = "SELECT until FROM gone"
-_KNOWN = "SELECT expires_at FROM seen WHERE digest = ?1"
-_RUN_OUT = "DELETE FROM seen WHERE digest = ?1 AND expires_at <= ?2"
+_KNOWN = "SELECT expires_at FROM seen WHERE digest = ?"
+_RUN_OUT = "DELETE FROM seen WHERE digest = ? AND expires_at <= ?"
 _PURGE = """
-DELETE FROM seen WHERE digest IN (SELECT digest FROM seen WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)
+DELETE FROM seen WHERE digest IN (SELECT digest FROM seen WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)
 """
 # Twice as many go as come, so that the file stays as large as one lifetime of tokens, and no call pays for many.
 _PURGE_EVERY, _PURGE_ROWS = 64, 128
@@ -98,8 +98,8 @@ class SeenTokensFile:
             if rows >= self._most_rows and not self._purge(connection, _FULL_PURGE_ROWS):
                 return False
             probe = os.urandom(32)  # a full disk refuses what is written, and nothing before
-            connection.execute("INSERT INTO seen VALUES (?1, 0)", (probe,))
-            connection.execute("DELETE FROM seen WHERE digest = ?1", (probe,))
+            connection.execute("INSERT INTO seen VALUES (?, 0)", (probe,))
+            connection.execute("DELETE FROM seen WHERE digest = ?", (probe,))
             return True
 
         if not self._within_the_wait(writable):
@@ -116,7 +116,7 @@ class SeenTokensFile:
         self._notes += 1
         if self._notes % _PURGE_EVERY == 0:
             self._purge(connection, _PURGE_ROWS)
-        row = (digest, expires_at, self._most_rows)
+        row = {"digest": digest, "until": expires_at, "most": self._most_rows}
         if connection.execute(_NOTE, row).rowcount == 1:
             return True
         known, now = connection.execute(_KNOWN, (digest,)).fetchone(), self._clock()

@@ -7,24 +7,27 @@ from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, RowMapping, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, or_, select, update
 
-from cds_service.ledger.audit import keys_of, opened, opened_comment
-from cds_service.ledger.database import READS, Database
+from cds_service.ledger.audit import keys_of, opened
+from cds_service.ledger.database import SETTING as URL_SETTING
+from cds_service.ledger.database import Database
+from cds_service.ledger.errors import NoLedgerError
 from cds_service.ledger.feedback import FeedbackRow, feedback_table
 from cds_service.ledger.fingerprint import Fingerprints, id_floor
 from cds_service.ledger.forms import opened_form
 from cds_service.ledger.installation import read_keys
-from cds_service.ledger.migrate import migrate
-from cds_service.ledger.purge import PURGED_AT_ONCE, Doomed, of_member, older_than, purge_some
+from cds_service.ledger.migrate import migrate, revision_of
+from cds_service.ledger.purge import PURGED_AT_ONCE, Doomed, Gone, of_member, older_than, purge_some
+from cds_service.ledger.readable import PAGE, Damage, Row, decisions, feedback_of, reading
 from cds_service.ledger.replay import Replayed, replay
 from cds_service.ledger.rows import word
 from cds_service.ledger.schema import access_log, authorization, card, decision, feedback, kept_form
-from cds_service.ledger.sealing import Seal
+from cds_service.ledger.sealing import SETTING, Seal, SealedError
 from cds_service.policy.library import Library
 from hooks.wire import encode
 
-_PAGE = 200
+_NO_LEDGER = f"{URL_SETTING}: there is no ledger"
 Action = Literal["show", "open", "export", "forms", "replay", "feedback", "purge", "reseal"]
 
 
@@ -39,13 +42,17 @@ class Use(Struct, frozen=True):
 
 
 class Access:
-    """The operator's side of one ledger. A database that is away raises here; newer tables raise NewerSchemaError."""
+    """The operator's side of one ledger. A database that is away raises here; newer tables raise NewerSchemaError.
+
+    A row that is damaged is left out and named in `damage`.
+    """
 
     def __init__(self, database: Database, seal: Seal | None, who: str, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._seal = seal
         self._who = who
         self._clock = clock
+        self.damage = Damage()  # what could not be read so far
 
     @property
     def has_keys(self) -> bool:
@@ -72,19 +79,18 @@ class Access:
             if name is not None:
                 name = word(name)
                 where, about = [*where, _named(name)], f"decision {name}"
-            with _reading(connection):
+            with reading(connection):
                 callers = list(connection.scalars(select(decision.c.caller).distinct())) if order or user else []
                 if order:
                     where, about = [*where, decision.c.order_key.in_(keys_of("order", order, callers, hashes))], "order"
                 if user:
                     where, about = [*where, decision.c.user_key.in_(keys_of("user", user, callers, hashes))], "user"
-                found = connection.execute(select(decision).where(*where).order_by(decision.c.id)).mappings().all()
-                seal = self._seal if library is not None else None
-                shown = tuple(
-                    {**_plain(row), "feedback": _feedback_of(connection, row["id"], seal)}
-                    | ({"opened": opened(_Row(row), library, seal, hashes)} if library is not None else {})
-                    for row in found
-                )
+            seal = self._seal if library is not None else None
+            shown = tuple(
+                {**_plain(row), "feedback": feedback_of(connection, row["id"], self.damage, seal)}
+                | ({"opened": opened(Row(row), library, seal, hashes)} if library is not None else {})
+                for row in decisions(connection, where, self.damage)
+            )
             self._note(connection, "show" if library is None else "open", about, len(shown))
         return shown
 
@@ -92,10 +98,9 @@ class Access:
         """Every decision with its feedback, oldest first, as JSON lines; of one member if named. Not unsealed."""
         with self._opened() as connection:
             where, about = self._chosen(connection, since, member)
-            self._note(connection, "export", about, 0)
-            for row in _pages(connection, where):
-                with _reading(connection):
-                    said = _feedback_of(connection, row["id"])
+            self._note(connection, "export", about, _count(connection, where))
+            for row in decisions(connection, where, self.damage):
+                said = feedback_of(connection, row["id"], self.damage)
                 yield msgspec.json.encode({**_plain(row), "feedback": said}) + b"\n"
 
     def forms(self, member: str | None = None) -> Iterator[bytes]:
@@ -105,11 +110,11 @@ class Access:
             if member is not None:
                 key = self._member_key(connection, member)
                 where, about = [kept_form.c.member_key == key], f"member {key}"
-            with _reading(connection):
+            with reading(connection):
                 ids = list(connection.scalars(select(kept_form.c.id).where(*where).order_by(kept_form.c.id)))
             self._note(connection, "forms", about, len(ids))
             for one in ids:
-                with _reading(connection):
+                with reading(connection):
                     row = connection.execute(select(kept_form).where(kept_form.c.id == one)).one_or_none()
                 if row is not None:
                     form = opened_form(self._seal, row.id, row.form)
@@ -122,20 +127,21 @@ class Access:
             if name is not None:
                 name = word(name)
                 where, about = [_named(name)], f"decision {name}"
-            self._note(connection, "replay", about, 0)
+            self._note(connection, "replay", about, _count(connection, where))
             hashes = Fingerprints(read_keys(connection).fingerprints)
-            for row in _pages(connection, where):
-                yield replay(_Row(row), library, self._seal, hashes)
+            for row in decisions(connection, where, self.damage):
+                yield replay(Row(row), library, self._seal, hashes)
 
     def feedback_table(self) -> tuple[FeedbackRow, ...]:
         """How often each kind of card was accepted or overridden, and why."""
         with self._opened() as connection:
-            self._note(connection, "feedback", "counts", 0)
-            with _reading(connection):
-                return feedback_table(connection)
+            with reading(connection):
+                found = feedback_table(connection)
+            self._note(connection, "feedback", "counts", len(found))
+        return found
 
-    def purge(self, *, member: str | None = None, older_than_days: int | None = None) -> int:
-        """How many rows went: all of one member (named as the entries name it), or what is older than so many days."""
+    def purge(self, *, member: str | None = None, older_than_days: int | None = None) -> Gone:
+        """What went: all of one member (named as the entries name it), or what is older than so many days."""
         with self._opened() as connection:
             if member is not None:
                 key = self._member_key(connection, member)
@@ -147,12 +153,12 @@ class Access:
                 raise ValueError("name a member or an age in days")
             self._note(connection, "purge", about, 0)
             gone = _purge(connection, doomed)
-            self._note(connection, "purge", about, gone)
+            self._note(connection, "purge", about, sum(gone))
             self._database.forget(connection)
         return gone
 
     def reseal(self) -> int:
-        """How many values were sealed anew with the first key. Raises SealedError at the first that no key opens."""
+        """How many values were sealed anew with the first key; raises SealedError where no key opens any of them."""
         if self._seal is None:
             return 0
         count = 0
@@ -163,27 +169,37 @@ class Access:
                 (feedback, feedback.c.id, feedback.c.comment),
                 (kept_form, kept_form.c.id, kept_form.c.form),
             ):
-                with _reading(connection):
+                with reading(connection):
                     ids = list(connection.scalars(select(key).where(column.is_not(None))))
-                for start in range(0, len(ids), _PAGE):
+                for start in range(0, len(ids), PAGE):
                     with connection.begin():
-                        rows = connection.execute(select(key, column).where(key.in_(ids[start : start + _PAGE]))).all()
+                        rows = connection.execute(select(key, column).where(key.in_(ids[start : start + PAGE]))).all()
                         for found, sealed in rows:
-                            new = {column.name: self._seal.renew(bytes(sealed))}
-                            connection.execute(update(table).where(key == found).values(new))
-                    count += len(rows)
+                            with self.damage.noted(f"{column.name} of {table.name} {found}"):
+                                new = {column.name: self._seal.renew(sealed)}
+                                connection.execute(update(table).where(key == found).values(new))
+                                count += 1
+            self._note(connection, "reseal", "all", count)
+        if self.damage and not count:
+            self.damage.clear()  # it is the key that is wrong, and not each of them
+            raise SealedError(f"none of the keys in {SETTING} opens it")
         return count
 
     def uses(self) -> tuple[Use, ...]:
         """The access log, oldest first."""
-        with self._opened() as connection, _reading(connection):
+        with self._opened() as connection, reading(connection):
             said = [access_log.c[name] for name in Use.__struct_fields__]
             rows = connection.execute(select(*said).order_by(access_log.c.id))
             return tuple(Use(**row) for row in rows.mappings())
 
     @contextmanager
     def _opened(self) -> Iterator[Connection]:
+        if not self._database.is_there:
+            raise NoLedgerError(_NO_LEDGER)
         with self._database.connect_patiently() as connection:
+            with reading(connection):
+                if revision_of(connection) is None:
+                    raise NoLedgerError(_NO_LEDGER)
             migrate(connection)
             yield connection
 
@@ -209,43 +225,19 @@ class Access:
         return where, ", ".join(about) or "all"
 
 
-class _Row:
-    """A row by attribute, as `replay` reads it."""
-
-    def __init__(self, row: RowMapping) -> None:
-        self.__dict__.update(row)
-
-
-@contextmanager
-def _reading(connection: Connection) -> Iterator[None]:
-    connection.execution_options(**{READS: True})
-    try:
-        with connection.begin():
-            yield
-    finally:
-        connection.execution_options(**{READS: False})
-
-
-def _pages(connection: Connection, where: list[ColumnElement[bool]]) -> Iterator[RowMapping]:
-    last = ""
-    while True:
-        wanted = select(decision).where(decision.c.id > last, *where).order_by(decision.c.id).limit(_PAGE)
-        with _reading(connection):
-            rows = connection.execute(wanted).mappings().all()
-        yield from rows
-        if len(rows) < _PAGE:
-            return
-        last = rows[-1]["id"]
-
-
-def _purge(connection: Connection, doomed: Doomed) -> int:
-    total = 0
+def _purge(connection: Connection, doomed: Doomed) -> Gone:
+    total = Gone()
     while True:
         with connection.begin():
             gone = purge_some(connection, doomed, PURGED_AT_ONCE)
-        total += gone
-        if gone < PURGED_AT_ONCE:
+        total = total.plus(gone)
+        if max(gone) < PURGED_AT_ONCE:
             return total
+
+
+def _count(connection: Connection, where: list[ColumnElement[bool]]) -> int:
+    with reading(connection):
+        return connection.scalar(select(func.count()).select_from(decision).where(*where)) or 0
 
 
 def _plain(row: RowMapping) -> dict[str, Any]:
@@ -263,8 +255,3 @@ def _named(name: str) -> ColumnElement[bool]:
     of_card = select(card.c.decision_id).where(card.c.uuid == name)
     columns = (decision.c.id, decision.c.assertion_id, decision.c.hook_instance, decision.c.number)
     return or_(*(column == name for column in columns), decision.c.id.in_(ids), decision.c.id.in_(of_card))
-
-
-def _feedback_of(connection: Connection, decision_id: str, seal: Seal | None = None) -> list[dict[str, Any]]:
-    rows = connection.execute(select(feedback).where(feedback.c.decision_id == decision_id).order_by(feedback.c.id))
-    return [{**row, "comment": opened_comment(row, seal)} for row in rows.mappings()]

@@ -34,7 +34,8 @@ def opened(row: Any, library: Library, seal: Seal | None, hashes: Fingerprints) 
     The words are the policy version's of then; they are those of now only where `policy_file` is `same`.
     """
     again = replay(row, library, seal, hashes)
-    said: dict[str, Any] = {"replay": again.verdict.value, "policy_file": again.policy_file}
+    said: dict[str, Any] = {"replay": again.verdict.value}
+    said |= {"policy_file": again.policy_file, "vocabulary": again.vocabulary}
     if again.needs:
         said["needs"] = list(again.needs)
     said["differences"] = [{"what": d.what, "kept": d.kept, "now": d.now} for d in again.differences]

@@ -94,6 +94,16 @@ class Database:
         """True for SQLite."""
         return self.url.get_backend_name() == "sqlite"
 
+    @property
+    def is_there(self) -> bool:
+        """False for a file of SQLite that is not there; of a server nothing is asked. Raises OSError."""
+        if not self.is_sqlite:
+            return True
+        with suppress(FileNotFoundError):
+            self._file()
+            return True
+        return False
+
     def connect(self) -> Connection:
         """A new connection. Raises a DBAPIError, OSError or DamagedError where the database cannot be used."""
         connection = self._own_engine().connect()

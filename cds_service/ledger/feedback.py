@@ -58,6 +58,7 @@ def write_feedback(connection: Connection, items: tuple[FeedbackItem, ...], at: 
                 "accepted": to_text([word(uuid) for uuid in item.accepted]),
                 "outcome_timestamp": word(item.outcome_timestamp),
                 "received_at": at,
+                "caller": word(item.caller) if item.caller else None,
             }
         )
     if rows:

@@ -29,7 +29,7 @@ from cds_service.policy.facts import (
 
 
 class KeptFactsError(ValueError):
-    """Kept facts that this version cannot read."""
+    """Kept facts that this version cannot read; says what it would take."""
 
 
 class KeptAnswer(Struct, frozen=True, omit_defaults=True):
@@ -61,6 +61,7 @@ class KeptFacts(Struct, frozen=True):
     unread: Names
 
 
+_OTHER_FORM = "a version of this service that reads the form in which they are kept"
 _QUICKLY = 1  # a stronger compression gains next to nothing
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(KeptFacts)
@@ -82,7 +83,7 @@ def plain_facts(kept: bytes) -> Any:
     try:
         return msgspec.json.decode(_json_of(kept))
     except (msgspec.DecodeError, zlib.error):
-        raise KeptFactsError("kept in a form that this version does not read") from None
+        raise KeptFactsError(_OTHER_FORM) from None
 
 
 def decode_facts(kept: bytes) -> Facts:
@@ -90,7 +91,7 @@ def decode_facts(kept: bytes) -> Facts:
     try:
         found = _decoder.decode(_json_of(kept))
     except (msgspec.DecodeError, zlib.error):
-        raise KeptFactsError("kept in a form that this version does not read") from None
+        raise KeptFactsError(_OTHER_FORM) from None
     given = {name: getattr(found, name) for name in KeptFacts.__struct_fields__}
     given["answers"] = {link_id: _answer(answer) for link_id, answer in found.answers.items()}
     return Facts(**given)
@@ -113,5 +114,5 @@ def _kept(answer: Answer) -> KeptAnswer:
 def _answer(kept: KeptAnswer) -> Answer:
     value = kept.plain if kept.plain is not None else kept.interval or kept.span
     if value is None:
-        raise KeptFactsError("an answer without a value")
+        raise KeptFactsError(_OTHER_FORM)
     return Answer(kept.link_id, value, kept.reference, kept.display, kept.authored, kept.shown)

@@ -1,6 +1,7 @@
 """Takes decisions with all that hangs on them, and kept forms, out of the ledger: a few at a time, so nobody waits."""
 
 from datetime import UTC, date, datetime
+from typing import NamedTuple
 
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, Table, delete, select
@@ -20,6 +21,19 @@ class Doomed(Struct, frozen=True):
     unlinked_feedback: ColumnElement[bool] | None = None
 
 
+class Gone(NamedTuple):
+    """How many were taken out; a decision with its cards and their feedback."""
+
+    decisions: int = 0
+    numbers: int = 0
+    forms: int = 0
+    unlinked_feedback: int = 0
+
+    def plus(self, more: "Gone") -> "Gone":
+        """Both together."""
+        return Gone(*(one + other for one, other in zip(self, more, strict=True)))
+
+
 def older_than(moment: datetime) -> Doomed:
     """What was kept before this moment; a number stays until its expiry is as old."""
     unlinked = feedback.c.decision_id.is_(None) & (feedback.c.received_at < moment)
@@ -33,8 +47,8 @@ def of_member(member_key: str) -> Doomed:
     return Doomed(*(table.c.member_key == member_key for table in (decision, authorization, kept_form)))
 
 
-def purge_some(connection: Connection, doomed: Doomed, most: int) -> int:
-    """How many rows were taken out of the table that had most of them; fewer than `most` when nothing is left."""
+def purge_some(connection: Connection, doomed: Doomed, most: int) -> Gone:
+    """What was taken out, of each at most so many; nothing is left where it is fewer of each."""
     ids = list(connection.scalars(select(decision.c.id).where(doomed.decisions).limit(most)))
     if ids:
         for table, column in ((card, card.c.decision_id), (feedback, feedback.c.decision_id)):
@@ -45,7 +59,7 @@ def purge_some(connection: Connection, doomed: Doomed, most: int) -> int:
     unlinked = 0
     if doomed.unlinked_feedback is not None:
         unlinked = _take(connection, feedback, feedback.c.id, doomed.unlinked_feedback, most)
-    return max(len(ids), numbers, forms, unlinked)
+    return Gone(len(ids), numbers, forms, unlinked)
 
 
 def _take(connection: Connection, table: Table, key: ColumnElement[str], doomed: ColumnElement[bool], most: int) -> int:

@@ -5,7 +5,6 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
 
 from cds_service.ledger.fingerprint import Fingerprints
 from cds_service.ledger.kept_facts import KeptFactsError, decode_facts
@@ -44,43 +43,59 @@ class Replayed(Struct, frozen=True):
     drug: str
     day: str
     outcome: str
-    differences: tuple[Difference, ...] = ()
-    needs: tuple[str, ...] = ()  # what a replay would need, where it could not be done
-    policy_file: str = "unknown"  # same, changed: whether the version's file is still the one that decided
+    differences: tuple[Difference, ...]
+    needs: tuple[str, ...]  # what a replay would need, where it could not be done
+    policy_file: str  # same, changed or unknown: whether the version's file is still the one that decided
+    vocabulary: str  # likewise, of the value sets and lab tables by which the chart was read
 
 
 def replay(row: Any, library: Library, seal: Seal | None, hashes: Fingerprints) -> Replayed:
     """The replay of a row of `decision`."""
     policy = library.version(row.policy, row.drug, row.policy_version)
+    verdict, differences, needs = _judged(row, policy, seal, hashes)
+    return Replayed(
+        row.id,
+        verdict,
+        row.policy,
+        row.policy_version.isoformat(),
+        row.drug,
+        row.day.isoformat(),
+        row.outcome,
+        differences,
+        needs,
+        policy_file=_compared(row.policy_digest, policy.digest if policy is not None else ""),
+        vocabulary=_compared(row.vocabulary_digest, library.vocabulary_digest),
+    )
+
+
+def _compared(then: str | None, now: str) -> str:
+    if not then or not now:
+        return "unknown"
+    return "same" if then == now else "changed"
+
+
+def _judged(
+    row: Any, policy: CompiledPolicy | None, seal: Seal | None, hashes: Fingerprints
+) -> tuple[Verdict, tuple[Difference, ...], tuple[str, ...]]:
+    """The verdict, what is different, and what is needed."""
     if policy is None:
-        file = f"policies/{row.policy.lower()}/{row.drug}/{row.policy_version}.yaml"
-        return _replayed(row, Verdict.POLICY_NOT_HERE, needs=(file,))
+        return Verdict.POLICY_NOT_HERE, (), (f"policies/{row.policy.lower()}/{row.drug}/{row.policy_version}.yaml",)
     try:
         kept = msgspec.convert(row.findings, tuple[KeptFinding, ...])
     except msgspec.ValidationError:
-        return _replayed(row, Verdict.INPUTS_NOT_READABLE, needs=("findings in a form that this version reads",))
+        return Verdict.INPUTS_NOT_READABLE, (), ("findings in a form that this version reads",)
     if row.inputs is None:
-        return _replayed(row, Verdict.INPUTS_NOT_KEPT, needs=_needs(policy, kept))
+        return Verdict.INPUTS_NOT_KEPT, (), _needs(policy, kept)
     if seal is None:
-        return _replayed(row, Verdict.INPUTS_NOT_READABLE, needs=("the key that the inputs were sealed with",))
+        return Verdict.INPUTS_NOT_READABLE, (), ("the key that the inputs were sealed with",)
     try:
         facts = decode_facts(seal.open(row.inputs, row.id))
     except (SealedError, KeptFactsError) as error:
-        return _replayed(row, Verdict.INPUTS_NOT_READABLE, needs=(str(error),))
+        return Verdict.INPUTS_NOT_READABLE, (), (str(error),)
     said = determine(policy, facts)
     now = tuple(kept_finding(finding, hashes) for finding in said.findings)
     differences = _differences(row.outcome, str(said.outcome), kept, now)
-    found = _replayed(row, Verdict.DIFFERENT if differences else Verdict.SAME, differences)
-    if not row.policy_digest or not policy.digest:
-        return found
-    return replace(found, policy_file="same" if row.policy_digest == policy.digest else "changed")
-
-
-def _replayed(
-    row: Any, verdict: Verdict, differences: tuple[Difference, ...] = (), needs: tuple[str, ...] = ()
-) -> Replayed:
-    version, day = row.policy_version.isoformat(), row.day.isoformat()
-    return Replayed(row.id, verdict, row.policy, version, row.drug, day, row.outcome, differences, needs)
+    return Verdict.DIFFERENT if differences else Verdict.SAME, differences, ()
 
 
 def _needs(policy: CompiledPolicy, kept: tuple[KeptFinding, ...]) -> tuple[str, ...]:

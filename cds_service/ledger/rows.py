@@ -85,6 +85,7 @@ def decision_row(
         "number": None,
         "user_key": hashes.of("user", entry.user) if entry.user else None,
         "policy_digest": entry.policy_digest or None,
+        "vocabulary_digest": entry.vocabulary_digest or None,
     }
 
 

@@ -79,6 +79,7 @@ decision = Table(
     Column("number", String(32)),
     Column("user_key", HASH),  # NULL where the hook names none, and before revision 0004
     Column("policy_digest", String(64)),  # SHA-256 of the policy's file; NULL before revision 0004
+    Column("vocabulary_digest", String(64)),  # SHA-256 of value sets and lab tables; NULL before revision 0005
     Index("decision_assertion", "assertion_id"),
     Index("decision_member", "member_key"),
 )
@@ -120,6 +121,7 @@ feedback = Table(
     Column("accepted", JSON, nullable=False),
     Column("outcome_timestamp", WORD, nullable=False),
     Column("received_at", Moment, nullable=False),
+    Column("caller", WORD),  # NULL where no token is asked for, and before revision 0005
     UniqueConstraint("card", "outcome", "outcome_timestamp", name="feedback_once"),
     Index("feedback_decision", "decision_id"),
 )

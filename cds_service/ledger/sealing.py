@@ -12,7 +12,7 @@ SETTING = "CDS_LEDGER_KEYS"
 
 
 class SealedError(ValueError):
-    """A sealed value that none of the keys opens."""
+    """A sealed value that none of the keys opens; says what it would take."""
 
 
 class Seal:
@@ -30,9 +30,9 @@ class Seal:
         try:
             row, _, plain = self._keys.decrypt(sealed).partition(b"\n")
         except InvalidToken:
-            raise SealedError(f"none of the keys in {SETTING} opens it") from None
+            raise SealedError(f"the right key or an undamaged value: none of {SETTING} opens this one") from None
         if row != about.encode():
-            raise SealedError("sealed for another row")
+            raise SealedError("the value of this very row: this one was sealed for another")
         return plain
 
     def renew(self, sealed: bytes) -> bytes:

@@ -90,7 +90,7 @@ class LedgerStore:
         with connection.begin():
             if self._retention_days is not None and self._is_due():
                 before = self._now() - timedelta(days=self._retention_days)
-                if purge_some(connection, older_than(before), PURGED_AT_ONCE) < PURGED_AT_ONCE:
+                if max(purge_some(connection, older_than(before), PURGED_AT_ONCE)) < PURGED_AT_ONCE:
                     self._next_retention = time.monotonic() + _RETENTION_EVERY_S
             else:
                 self._look(connection)

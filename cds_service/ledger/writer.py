@@ -22,6 +22,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from cds_service.ledger.database import Database, interrupt
+from cds_service.ledger.errors import kind_of
 from cds_service.ledger.pending import Pending, State, Store
 
 MOST_WAITING = 500  # pieces of work; more than this is refused
@@ -147,7 +148,7 @@ class Writer:
             except Exception as error:  # noqa: BLE001 - whatever it was, the thread must live to look again
                 pause = 0.0 if self._in_hand else self._limits.probe_s
                 if not self._in_hand:
-                    self._go_away(_kind(error))
+                    self._go_away(kind_of(error))
             finally:
                 self._shut(connection)
 
@@ -161,7 +162,7 @@ class Writer:
             self._opening, self._busy_since = False, time.monotonic()
             self._store.probe(connection)
         except Exception as error:  # noqa: BLE001 - as above
-            self._go_away(_kind(error))
+            self._go_away(kind_of(error))
             self._fail_in_hand()
             if connection is not None:
                 self._shut(connection)
@@ -222,7 +223,7 @@ class Writer:
             try:
                 self._store.prepare(pending)
             except Exception as error:  # noqa: BLE001 - one that cannot be written must not cost the others theirs
-                self._notice(self._state, _kind(error))
+                self._notice(self._state, kind_of(error))
                 pending.fail()
             else:
                 good.append(pending)
@@ -237,7 +238,7 @@ class Writer:
             try:
                 self._timed(lambda one=pending: self._commit(connection, [one]))  # type: ignore[misc]
             except (DataError, IntegrityError) as error:
-                self._notice(self._state, _kind(error))
+                self._notice(self._state, kind_of(error))
                 pending.fail()
             except Exception:
                 for rest in batch[place:]:
@@ -261,10 +262,3 @@ class Writer:
 
 
 _NOTHING = Pending(None)  # wakes the thread
-
-
-def _kind(error: BaseException) -> str:
-    """What kind of error it was, without its words."""
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    code = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None)
-    return f"{type(cause).__name__} {code}" if code else type(cause).__name__

@@ -75,18 +75,31 @@ class _TextLoader(LOADER):  # type: ignore[misc]
         return found
 
 
-def read_text(path: Path) -> Any:
-    """The file's content as dicts, lists and strings. Raises PolicyFileError."""
+def read_content(path: Path) -> bytes:
+    """The file as it lies there. Raises PolicyFileError."""
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_TextLoader)  # noqa: S506 - a BaseLoader: text only
+        return path.read_bytes()
+    except OSError as error:
+        raise PolicyFileError(f"{path}: {error}") from error
+
+
+def parse_text(path: Path, content: bytes) -> Any:
+    """The content of that file as dicts, lists and strings. Raises PolicyFileError."""
+    try:
+        return yaml.load(content.decode(), Loader=_TextLoader)  # noqa: S506 - a BaseLoader: text only
     except PolicyFileError as error:
         raise PolicyFileError(f"{path}{error}") from None
     except yaml.YAMLError as error:
         raise PolicyFileError(f"{path}{unreadable(error)}") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise PolicyFileError(f"{path}: {error}") from error
     except RecursionError:
         raise PolicyFileError(f"{path}: nested too deeply, or in itself") from None
+
+
+def read_text(path: Path) -> Any:
+    """The file's content as dicts, lists and strings. Raises PolicyFileError."""
+    return parse_text(path, read_content(path))
 
 
 def decode(path: Path, found: Any, wanted: type[T]) -> T:

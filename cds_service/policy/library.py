@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cds_service.policy.checks import KnownTest, check_policy
 from cds_service.policy.compiled import CompiledPolicy
-from cds_service.policy.documents import PolicyFileError, decode, each, read_text
+from cds_service.policy.documents import PolicyFileError, decode, each, parse_text, read_content
 from cds_service.policy.facts import NO_NAMES, Names
 from cds_service.policy.places import line_of
 from cds_service.policy.policy import Policy
@@ -23,9 +23,11 @@ class Library:
         value_sets: Mapping[str, ValueSet],
         systems: Systems,
         folder: Path | None = None,
+        vocabulary_digest: str = "",
     ) -> None:
-        """`folder`: where the files lie, for what is kept beside them."""
+        """`folder`: where the files lie, for what is kept beside them. `vocabulary_digest`: see `load_library`."""
         self.folder = folder
+        self.vocabulary_digest = vocabulary_digest
         self.policies = policies
         self.value_sets = value_sets
         self.systems = systems
@@ -60,6 +62,11 @@ class Library:
                 found.append(versions[-1])
         return tuple(found)
 
+    def governed_since(self, products: Names, today: date) -> date | None:
+        """The first day on which a policy governed one of `products`; None where no policy does, or not yet."""
+        first = [self._by_product[product][0].source.version for product in products & self._by_product.keys()]
+        return min((day for day in first if day <= today), default=None)
+
     def current(self, day: date) -> tuple[CompiledPolicy, ...]:
         """Every policy in force on `day`, one version for each drug."""
         return self.governing(self.products, day)
@@ -69,9 +76,10 @@ class Library:
         return self._by_version.get((policy.casefold(), drug, version))
 
 
-def load_library(folder: Path, tests: Mapping[str, KnownTest]) -> Library:
+def load_library(folder: Path, tests: Mapping[str, KnownTest], vocabulary_digest: str = "") -> Library:
     """The library of a `policies/` folder. `tests` are the known tests by name.
 
+    `vocabulary_digest` stands for all files by which charts are read; empty where nobody is to tell them from others.
     Raises PolicyFileError with the file, the place and what is allowed there.
     """
     value_sets = read_value_sets(folder / "value_sets")
@@ -81,7 +89,7 @@ def load_library(folder: Path, tests: Mapping[str, KnownTest]) -> Library:
         raise PolicyFileError(f"{folder}: no policy file found; expected <policy>/<drug>/<first day in force>.yaml")
     policies = tuple(each(files, lambda path: _read_policy(path, value_sets, systems, tests)))
     _refuse_two_of_one_product(policies, files)
-    return Library(policies, value_sets, systems, folder)
+    return Library(policies, value_sets, systems, folder, vocabulary_digest)
 
 
 def _read_policy(
@@ -91,13 +99,13 @@ def _read_policy(
         version = date.fromisoformat(path.stem)
     except ValueError:
         raise PolicyFileError(f"{path}: the file's name must be the first day in force, like 2025-11-20.yaml") from None
-    written = read_text(path)
+    content = read_content(path)
+    written = parse_text(path, content)
     if isinstance(written, dict):
         if "version" in written:
             raise PolicyFileError(f"{path}: expected no `version`: the file's name is the version")
         written["version"] = version.isoformat()
-    digest = sha256(path.read_bytes()).hexdigest()
-    policy = CompiledPolicy(decode(path, written, Policy), digest)
+    policy = CompiledPolicy(decode(path, written, Policy), sha256(content).hexdigest())
     check_policy(path, policy, value_sets, systems.systems, tests)
     return policy
 

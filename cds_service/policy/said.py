@@ -117,15 +117,21 @@ def some(parts: list[Said]) -> Said:
     if reason is open_parts[0].reason and not any([part.facts or part.needed or part.remarks for part in parts]):
         return open_parts[0]  # there is nothing to gather
     shown = [part for part in parts if part.facts] or open_parts
-    ways = [" and ".join(part.needed) for part in open_parts if part.needed]
+    ways = [_together(part.needed, " and ") for part in open_parts if part.needed]
     return Said(
         UNKNOWN,
         reason,
         once([part.facts for part in shown]) if len(shown) > 1 else shown[0].facts,
-        (" or ".join(dict.fromkeys(ways)),) if ways else (),
+        (_together(tuple(dict.fromkeys(ways)), " or "),) if ways else (),
         open_parts[0].tests,
         once([part.remarks for part in shown if part.remarks]),
     )
+
+
+def _together(texts: tuple[str, ...], between: str) -> str:
+    """As one sentence: what follows the first begins small, unless it is a name like HIV."""
+    small = (text[:1].lower() + text[1:] if text[1:2] in (" ", text[1:2].lower()) else text for text in texts[1:])
+    return between.join((texts[0], *small))
 
 
 def told_by(parts: list[Said], unheard: list[Said]) -> Said:

@@ -204,7 +204,7 @@ def test_of_several_orders_each_card_says_which_it_is_about(ehr: Ehr) -> None:
         (about,) = card["extension"]["davinci-crd.associated-resource"]
         last = card["detail"].rsplit("\n\n", 1)[1]
         assert last.startswith("Order: Hemgenix")
-        assert "written on 2026-11-24" in last
+        assert last.endswith(", written on 2026-11-24.")
         assert ("half of the dose" in last) == (about == {"reference": "MedicationRequest/b"})
     assert "\n\nOrder: " not in guidance(ehr.sign(MISSING))["detail"]
 

@@ -88,6 +88,17 @@ def test_a_disputed_answer_can_be_shown_and_judged_again(own: Settings, caller: 
     assert again.verdict.value == "same"
 
 
+def test_what_a_suggestion_offered_is_kept(own: Settings, caller: Ehr) -> None:
+    """In its words: which test an accepted one ordered cannot be told from the findings alone."""
+    answer = caller.answer(caller.call(MISSING))
+    offered = [
+        [one["uuid"], card["uuid"], one["label"]] for card in answer["cards"] for one in card.get("suggestions", ())
+    ]
+    (line,) = [json.loads(one) for one in operator(own).export()]
+    assert line["suggestions"] == offered
+    assert "Order: Platelet count" in {label for _, _, label in offered}
+
+
 @pytest.mark.conformance("found-37")
 @pytest.mark.parametrize("kind", ["governed", "ungoverned", "refused"])
 def test_every_call_leaves_its_line(kind: str, caller: Ehr, logged: StringIO) -> None:

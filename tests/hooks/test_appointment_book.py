@@ -97,6 +97,7 @@ def test_an_appointment_of_its_own_is_conditional(client: FlaskClient, ehr: Ehr)
     assert (found["cards"], resource["resourceType"]) == ([], "Appointment")
     said = said_of(found)
     assert (said["covered"], said["info-needed"]) == (["conditional"], ["OTH"])
+    assert "names no order" in said["reason"][0]["text"]
     assert {name: value for name, value in resource.items() if name != "extension"} == appointment()
 
 
@@ -140,6 +141,16 @@ def test_an_appointment_for_another_patient_is_refused(client: FlaskClient, ehr:
     """Its participants tell."""
     other = [{"actor": {"reference": "Patient/other"}, "status": "accepted"}]
     assert "another patient" in refused(client, booking(ehr, appointment(participant=other)), 400)
+
+
+@pytest.mark.parametrize(
+    "written", ["{}/_history/4", "https://ehr.example/fhir/{}", "https://ehr.example/fhir/{}/_history/4"]
+)
+def test_an_appointment_may_name_its_patient_by_url_or_version(written: str, client: FlaskClient, ehr: Ehr) -> None:
+    """As orders may."""
+    actor = {"reference": written.format(f"Patient/{MET.id}")}
+    found = answer(client, booking(ehr, appointment(participant=[{"actor": actor, "status": "accepted"}]), orders=()))
+    assert len(updated(found)) == 1
 
 
 @pytest.mark.parametrize("participant", [None, 5, [], [5], [{}], [{"actor": {"reference": "Practitioner/x"}}]])

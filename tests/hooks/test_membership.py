@@ -127,7 +127,7 @@ def test_the_book_knows_the_member_by_the_rosters_number(service: Service, ehr: 
 
 
 def test_the_book_knows_who_asked_and_by_which_file(service: Service, ehr: Ehr) -> None:
-    """What an auditor asks for: the user at the EHR, and the digest of the policy's file."""
+    """What an auditor asks for: who was signed in, which file decided, and by which the chart was read."""
     book = _Book()
     _line(replace(service, book=book), ehr, _Roster(Member(Enrolment.ACTIVE, "M9", ("Commercial Group",))))
     (entry,) = book.entries
@@ -135,6 +135,7 @@ def test_the_book_knows_who_asked_and_by_which_file(service: Service, ehr: Ehr) 
     assert entry.user.split()[-1] == ehr.call(MET)["context"]["userId"]
     assert policy is not None
     assert entry.policy_digest == policy.digest != ""
+    assert entry.vocabulary_digest == service.library.vocabulary_digest != ""
 
 
 def test_the_member_is_the_same_however_the_payers_identifiers_are_ordered(service: Service, ehr: Ehr) -> None:

@@ -40,6 +40,31 @@ def test_both_shapes_of_the_context_are_read(shape: Json, client: FlaskClient, e
     assert {name: value for name, value in resource.items() if name != "extension"} == SIGNED
 
 
+@pytest.mark.parametrize("written", [f"{BASE}/{ORDER}", f"{ORDER}/_history/3", f"{BASE}/{ORDER}/_history/3"])
+@pytest.mark.parametrize("shape", ["order", "dispatchedOrders"])
+def test_an_order_may_be_named_by_its_url_or_its_version(
+    written: str, shape: str, client: FlaskClient, ehr: Ehr, serving: Serving
+) -> None:
+    """As wherever else the call refers to something on its FHIR server."""
+    with serving(ehr.store(MET, SIGNED)):
+        found = answer(client, dispatch(**{shape: [written] if shape == "dispatchedOrders" else written}))
+    assert [said["order"] for said in determinations(found)] == [ORDER]
+
+
+def test_an_order_of_another_server_is_not_read(client: FlaskClient, ehr: Ehr, serving: Serving) -> None:
+    """Its id is none of this server's."""
+    with serving(ehr.store(MET, SIGNED)) as server:
+        refused(client, dispatch(order=f"https://elsewhere.example/fhir/{ORDER}"), 412)
+    assert server.asked == []
+
+
+def test_an_order_that_is_named_twice_is_answered_once(client: FlaskClient, ehr: Ehr, serving: Serving) -> None:
+    """By its id and by its URL."""
+    with serving(ehr.store(MET, SIGNED)):
+        found = answer(client, dispatch(dispatchedOrders=[ORDER, f"{BASE}/{ORDER}"]))
+    assert (len(determinations(found)), len(found["systemActions"])) == (1, 1)
+
+
 @pytest.mark.parametrize("key", ["medicationRequests", "x", "dispatched orders"])
 def test_the_order_is_found_in_prefetch_under_any_key(key: str, client: FlaskClient, ehr: Ehr) -> None:
     """Clients name their keys as they like (CRD found-30)."""
@@ -206,7 +231,7 @@ def _criterion(found: Json, number: str) -> Json:
     return next(dict(one) for one in said["criteria"] if one["id"] == number)
 
 
-def test_the_performer_may_be_the_specialist(client: FlaskClient, ehr: Ehr) -> None:
+def test_the_performer_may_be_the_specialist(client: FlaskClient, ehr: Ehr, serving: Serving) -> None:
     """A performer of the right specialty counts where the order's requester is not known to be one."""
     order = {**_unknown_prescriber(), "dispenseRequest": {"numberOfRepeatsAllowed": 0}}
     chart = [resource for resource in _without_specialist(MET) if resource["resourceType"] != "MedicationRequest"]
@@ -215,7 +240,11 @@ def test_the_performer_may_be_the_specialist(client: FlaskClient, ehr: Ehr) -> N
     for key, kind in (("questionnaireResponses", "QuestionnaireResponse"), ("medicationRequests", "MedicationRequest")):
         kept = [resource for resource in chart if resource["resourceType"] == kind]
         prefetch[key] = under_key(key, *kept, *([order] if kind == "MedicationRequest" else []))[key]
-    named = answer(client, dispatch(prefetch=prefetch, **NEW, performer="PractitionerRole/demo-hazel-role"))
+    role = "PractitionerRole/demo-hazel-role"
+    named = answer(client, dispatch(prefetch=prefetch, **NEW, performer=role))
+    by_url = dispatch(prefetch=prefetch, **NEW, performer=f"{BASE}/{role}") | {"fhirServer": BASE}
+    with serving(Store()):
+        assert _criterion(answer(client, by_url), "1")["status"] == "met"
     unnamed = answer(client, dispatch(prefetch=prefetch, **NEW, performer="Practitioner/nobody"))
     assert _criterion(named, "1")["status"] == "met"
     assert _criterion(unnamed, "1")["status"] == "unknown"

@@ -66,6 +66,15 @@ def test_a_selection_that_is_not_in_the_bundle_is_refused(client: FlaskClient, e
     assert "elsewhere" not in said
 
 
+@pytest.mark.parametrize("written", ["{}/_history/2", "https://ehr.example/fhir/{}"])
+def test_a_selection_may_be_named_by_version_or_full_url(written: str, client: FlaskClient, ehr: Ehr) -> None:
+    """The full URL is that of its entry."""
+    name = f"MedicationRequest/{MET.order['id']}"
+    call = selecting(ehr, MET, [MET.order], written.format(name))
+    call["context"]["draftOrders"]["entry"][0]["fullUrl"] = f"https://ehr.example/fhir/{name}"
+    assert outcomes(answer(client, call)) == ["criteria-met"]
+
+
 @pytest.mark.parametrize("selections", [None, [], "MedicationRequest/x", [5], ["x"], [None], [""]], ids=repr)
 def test_selections_of_another_shape_are_refused(selections: object, client: FlaskClient, ehr: Ehr) -> None:
     """An array of one reference or more is expected."""

@@ -207,6 +207,7 @@ def test_an_order_that_names_no_drug_at_all_is_not_passed_over(members: Json, eh
     answer = sign_with(ehr, **members)
     assert [card["indicator"] for card in answer["cards"]] == ["warning"]
     assert "could not be read" in answer["cards"][0]["summary"]
+    assert "Name the drug on the order" in answer["cards"][0]["detail"]
     assert said_of(answer)["covered"] != ["covered"]
 
 
@@ -217,3 +218,63 @@ def test_what_was_sent_is_not_asked_for_again(ehr: Ehr, serving: Serving) -> Non
     with serving(ehr.store(story)) as server:
         ehr.answer(call)
     assert [path for path in server.asked if path.startswith(("Patient", "Coverage", "Condition"))] == []
+
+
+LOCAL = "urn:oid:1.2.840.114350.1.13.0.1.7.2.698288"
+
+
+@pytest.mark.parametrize(
+    "concept",
+    [
+        coded(LOCAL, "210733"),
+        {"coding": [{"code": "210733"}]},
+        {**coded(LOCAL, "210733", "GT PROTOCOL 7"), "text": "GT protocol 7"},
+        {"coding": [{"system": RXNORM}], "text": "GT protocol 7"},
+        coded(HCPCS[0], "J3590", "Unclassified biologics"),
+    ],
+    ids=["local code", "no system", "local code and name", "system without a code", "a code for many drugs"],
+)
+def test_a_drug_that_no_known_code_or_name_tells_is_said_to_be_unknown(concept: Json, ehr: Ehr) -> None:
+    """Whether a policy covers it is not known, so the plan must not say that none does."""
+    said = said_of(sign_with(ehr, medicationCodeableConcept=concept))
+    assert (said["covered"], said["info-needed"]) == (["conditional"], ["OTH"])
+    assert "could not be identified" in said["reason"][0]["text"]
+
+
+@pytest.mark.parametrize(
+    "concept",
+    [
+        coded(RXNORM, "308182"),
+        coded(NDC, "0093-3107-01"),
+        coded(HCPCS[1], "J0290"),
+        {"coding": [*coded(LOCAL, "210733")["coding"], *coded(RXNORM, "308182")["coding"]]},
+        {**coded(LOCAL, "210733"), "text": "Factor IX recombinant"},
+    ],
+    ids=["RxNorm", "NDC", "HCPCS", "beside a local code", "a name that is known"],
+)
+def test_another_drug_is_covered_by_no_policy(concept: Json, ehr: Ehr) -> None:
+    """A code of a system that products are known by tells the drug, whether or not it is listed here."""
+    said = said_of(sign_with(ehr, medicationCodeableConcept=concept))
+    assert "No drug policy" in said["reason"][0]["text"]
+
+
+def test_a_medication_of_local_codes_is_said_to_be_unknown(ehr: Ehr) -> None:
+    """Wherever the order's drug stands."""
+    medication = {**MEDICATION, "code": coded(LOCAL, "210733")}
+    said = said_of(sign_with(ehr, contained=[medication], medicationReference={"reference": "#drug"}))
+    assert "could not be identified" in said["reason"][0]["text"]
+
+
+def test_a_medication_with_a_known_ingredient_is_covered_by_no_policy(ehr: Ehr) -> None:
+    """The ingredient's code tells the drug."""
+    medication = {**MEDICATION, "code": coded(LOCAL, "210733")}
+    medication["ingredient"] = [{"itemCodeableConcept": coded(RXNORM, "308182")}]
+    said = said_of(sign_with(ehr, contained=[medication], medicationReference={"reference": "#drug"}))
+    assert "No drug policy" in said["reason"][0]["text"]
+
+
+def test_an_order_for_anything_but_a_drug_is_covered_by_no_drug_policy(ehr: Ehr) -> None:
+    """Whatever codes a hospital has for its imaging."""
+    common = {name: HEMGENIX.order[name] for name in ("id", "status", "intent", "subject", "insurance")}
+    request = {"resourceType": "ServiceRequest", **common, "code": coded(LOCAL, "IMG-77", "MRI of the knee")}
+    assert "No drug policy" in said_of(ehr.sign(HEMGENIX, request))["reason"][0]["text"]

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import date, timedelta
 
+import pytest
 from msgspec.structs import replace
 from signing import BASE, BY_ID, TODAY, Ehr, FhirServer, call_of, context_of
 
@@ -17,6 +18,7 @@ from fhir_mappings.servers import Server
 from hooks import order_sign
 from hooks.answer import answered
 from hooks.call import parse_call
+from hooks.coverage_information import Dialect
 from hooks.service import Caller, Moment, Service
 from hooks.wire import encode
 
@@ -44,3 +46,17 @@ def test_what_the_policy_of_the_orders_day_asks_for_is_read(
             call, order_sign.HOOK, replace(service, library=library), caller, Moment(TODAY, time.monotonic() + 5)
         )
     assert [said.outcome for said in found.said] == [Outcome.CRITERIA_MET]
+
+
+@pytest.mark.parametrize("dialect", ["2.2", "2.0.1", "plain"])
+def test_an_order_older_than_the_first_policy_is_not_said_to_be_covered_by_none(
+    dialect: Dialect, service: Service, ehr: Ehr
+) -> None:
+    """It is signed today: its card says why there is no answer, and what to do."""
+    order = {**MET.order, "authoredOn": "2025-11-19"}
+    call = parse_call(encode(ehr.call(MET, order)), order_sign.HOOK)
+    found = answered(call, order_sign.HOOK, service, Caller(dialect=dialect), Moment(TODAY, time.monotonic() + 5))
+    (card,) = found.response["cards"]
+    assert card["summary"] == "The order is older than the plan's policy, so the plan has not judged it"
+    assert "in force from 2025-11-20, and the order was written on 2025-11-19; order it anew" in card["detail"]
+    assert found.said == ()

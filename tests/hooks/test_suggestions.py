@@ -7,7 +7,7 @@ from copy import deepcopy
 import fhirkit
 import pytest
 from fhir.resources.R4B import get_fhir_model_class
-from signing import BASE, BY_ID, GOVERNED, Ehr, FhirServer, Json, order_of, outcomes, story_named, updated
+from signing import BASE, BY_ID, GOVERNED, Ehr, FhirServer, Json, guidance, order_of, outcomes, story_named, updated
 
 from cds_service.demo.store import Store
 from cds_service.demo.stories import Story
@@ -71,6 +71,17 @@ def test_only_the_test_that_is_missing_is_offered(ehr: Ehr) -> None:
 def test_nothing_is_offered_where_no_test_is_missing(story: Story, ehr: Ehr) -> None:
     """Met, not met, for review, or not readable: an order would not help."""
     assert suggestions_of(ehr.sign(story)) == []
+
+
+def test_no_test_is_offered_for_a_patient_who_has_died(ehr: Ehr) -> None:
+    """The chart may be wrong, or the wrong one: the card says so, and orders nothing."""
+    story = story_named(LABS_MISSING.id)
+    for resource in story.resources:
+        if resource["resourceType"] == "Patient":
+            resource["deceasedBoolean"] = True
+    answer = ehr.sign(story)
+    assert suggestions_of(answer) == []
+    assert "The chart says that the patient has died" in guidance(answer)["detail"]
 
 
 def test_the_card_identifies_additional_orders(ehr: Ehr) -> None:

@@ -7,11 +7,13 @@ from uuid import uuid4
 
 import pytest
 from click.testing import CliRunner, Result
-from entries import opened
+from entries import KEY, entry, keep, opened
+from looks import rows
 from sqlalchemy import Connection, create_engine, make_url, text
 
 from cds_service.cli import main
 from cds_service.ledger.ledger import Ledger
+from cds_service.ledger.schema import decision
 
 SERVER = os.environ.get("CDS_TEST_POSTGRES", "")
 BACKENDS = ("sqlite", "postgresql") if SERVER else ("sqlite",)
@@ -60,6 +62,15 @@ def looking(ledger: Ledger) -> Iterator[Connection]:
         yield (
             connection.execution_options(isolation_level="AUTOCOMMIT") if not ledger.database.is_sqlite else connection
         )
+
+
+@pytest.fixture
+def kept(sqlite_url: str) -> str:
+    """The id of one decision, sealed with KEY."""
+    with opened(sqlite_url, seal_keys=KEY) as ledger:
+        keep(ledger, entry())
+        (found,) = rows(ledger, decision)
+    return str(found.id)
 
 
 @pytest.fixture

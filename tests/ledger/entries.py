@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from cryptography.fernet import Fernet
+
 from cds_service.ledger.ledger import Ledger, Limits
 from cds_service.policy.dates import day_span
 from cds_service.policy.determination import determine
@@ -19,6 +21,7 @@ from cds_service.policy.value_sets import read_systems
 from fhir_mappings.labs import read_labs
 from hooks.book import Entry, Receipt
 
+KEY = Fernet.generate_key().decode()  # of sealed inputs
 POLICIES = Path(__file__).parents[2] / "policies"
 DAY = date(2026, 11, 24)
 QUICK = Limits(
@@ -90,7 +93,7 @@ def entry(order: str = "1", *, wants_number: bool = False, about: Facts | None =
         "facts": chart,
         "covered": "covered",
         "cards": ((card, "guidance"), (str(uuid4()), "tests")),
-        "suggestions": ((str(uuid4()), card),),
+        "suggestions": ((str(uuid4()), card, "Order: Platelet count"),),
         "wants_number": wants_number,
     }
     return Entry(**{**made, **given})

@@ -1,8 +1,10 @@
 """What an auditor asks years later: which decisions of this order, who asked, from which facts, by which file."""
 
 import json
+import subprocess
 from datetime import UTC, date, datetime
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +12,9 @@ from cryptography.fernet import Fernet
 from entries import MARK, QUICK, entry, facts, keep, library, opened, soon
 from looks import rows
 from msgspec.structs import replace
-from sqlalchemy import insert, text
+from sqlalchemy import column, insert, table
 
+from cds_service.app import load_knowledge
 from cds_service.ledger.database import Database
 from cds_service.ledger.feedback import FeedbackItem
 from cds_service.ledger.fingerprint import Fingerprints, new_decision_id
@@ -23,8 +26,10 @@ from cds_service.ledger.sealing import parse_keys
 from cds_service.policy.compiled import CompiledPolicy
 from cds_service.policy.library import Library
 
+ROOT = Path(__file__).parents[2]
 KEY = Fernet.generate_key().decode()
 EHR = "https://ehr.example/fhir"
+LATER = ("user_key", "policy_digest", "vocabulary_digest")  # columns that the first tables did not have
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
 
@@ -33,10 +38,11 @@ def ids(found: Any) -> list[str]:
     return [row["assertion_id"] for row in found]
 
 
-def digested(digest: str) -> Library:
-    """The shipped policies as if read from files with that digest."""
+def digested(digest: str, vocabulary: str = "") -> Library:
+    """The shipped policies as if read from files with that digest, and charts by value sets with that other one."""
     known = library()
-    return Library(tuple(CompiledPolicy(one.source, digest) for one in known.policies), known.value_sets, known.systems)
+    policies = tuple(CompiledPolicy(one.source, digest) for one in known.policies)
+    return Library(policies, known.value_sets, known.systems, vocabulary_digest=vocabulary)
 
 
 @pytest.mark.parametrize("home", [EHR, f"https://client.example {EHR}", "https://client.example"])
@@ -119,6 +125,19 @@ def test_a_replay_says_whether_the_file_is_still_the_same(digest: str, said: str
     assert (found.verdict.value, found.policy_file) == ("same", said)
 
 
+@pytest.mark.parametrize(("digest", "said"), [("a" * 64, "same"), ("b" * 64, "changed"), ("", "unknown")])
+@pytest.mark.parametrize("key", [KEY, ""], ids=["judged", "not judged"])
+def test_a_replay_says_whether_charts_are_still_read_alike(key: str, digest: str, said: str, url: str) -> None:
+    """Other value sets or another lab table are told apart from a changed policy file, whatever the verdict."""
+    with opened(url, seal_keys=key) as ledger:
+        keep(ledger, entry("1", policy_digest="c" * 64, vocabulary_digest="a" * 64))
+        (found,) = ledger.access("ada").replay(digested("c" * 64, digest))
+        (shown,) = ledger.access("ada").show("ca-1", library=digested("c" * 64, digest))
+    assert (found.policy_file, found.vocabulary) == ("same", said)
+    assert shown["vocabulary_digest"] == "a" * 64
+    assert shown["opened"]["vocabulary"] == said
+
+
 def test_an_export_tells_what_became_of_the_cards(ledger: Ledger) -> None:
     """Each line has the feedback on its decision."""
     given = entry("1")
@@ -135,16 +154,15 @@ def test_rows_of_an_older_database_can_be_replayed(url: str) -> None:
     with Database(url, QUICK).connect_patiently() as connection:
         migrate(connection, "0003")
         with connection.begin():
-            row = {name: kept[name] for name in kept if name not in ("user_key", "policy_digest")}
-            names = ", ".join(f'"{name}"' for name in row)
-            values = ", ".join(f":{name}" for name in row)
-            connection.execute(text(f"INSERT INTO decision ({names}) VALUES ({values})"), row)  # noqa: S608
+            row = {name: kept[name] for name in kept if name not in LATER}
+            older = table("decision", *(column(name, decision.c[name].type) for name in row))
+            connection.execute(insert(older), row)
             connection.execute(insert(installation), {"name": "fingerprints", "value": b"k" * 32, "created_at": NOW})
     with opened(url, seal_keys=KEY) as ledger:
-        (found,) = ledger.access("ada").replay(digested("a" * 64))
+        (found,) = ledger.access("ada").replay(digested("a" * 64, "b" * 64))
         (shown,) = ledger.access("ada").show("ca-1")
-    assert (found.verdict.value, found.policy_file) == ("same", "unknown")
-    assert (shown["user_key"], shown["policy_digest"]) == (None, None)
+    assert (found.verdict.value, found.policy_file, found.vocabulary) == ("same", "unknown", "unknown")
+    assert [shown[name] for name in LATER] == [None] * len(LATER)
 
 
 def test_the_shipped_policies_have_the_digest_of_their_file() -> None:
@@ -154,3 +172,12 @@ def test_the_shipped_policies_have_the_digest_of_their_file() -> None:
     assert folder is not None
     assert policy is not None
     assert policy.digest == sha256((folder / "pharmacy-109/hemgenix/2025-11-20.yaml").read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("folder", ["policies", "docs/example"])
+def test_the_digest_of_the_vocabulary_can_be_had_without_this_service(folder: str) -> None:
+    """It is what `docs/data.md` says: the files one after the other."""
+    own = f"{folder}/tests.yaml" if (ROOT / folder / "tests.yaml").exists() else ""
+    command = f"LC_ALL=C; cat {folder}/value_sets/*.yaml fhir_mappings/labs.yaml {own} | sha256sum"
+    told = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, check=True)  # noqa: S602 - our own words
+    assert load_knowledge(ROOT / folder).library.vocabulary_digest == told.stdout.split()[0].decode()

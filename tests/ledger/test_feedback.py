@@ -73,6 +73,18 @@ def test_false_when_it_could_not_be_kept(ledger: Ledger) -> None:
     assert not ledger.feedback((FeedbackItem("c", "accepted", WHEN),), time.monotonic() - 1)
 
 
+def test_it_says_which_client_sent_it(ledger: Ledger) -> None:
+    """Where a token is asked for; else nobody knows."""
+    given = entry(caller="")
+    keep(ledger, given)
+    (guidance, _), (tests, _) = given.cards
+    items = (FeedbackItem(guidance, "accepted", WHEN, caller=""), FeedbackItem("other", "accepted", WHEN, caller="ehr"))
+    assert ledger.feedback((*items, FeedbackItem(tests, "accepted", WHEN)), soon())
+    assert {row.card: row.caller for row in rows(ledger, feedback)} == {guidance: None, "other": "ehr", tests: None}
+    (shown,) = ledger.access("ada").show("ca-1")
+    assert [one["caller"] for one in shown["feedback"]] == [None, None]
+
+
 def test_a_clients_word_on_anothers_card_is_not_linked(ledger: Ledger) -> None:
     """It is kept like that of an unknown card; its own is linked."""
     given = entry()

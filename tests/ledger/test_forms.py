@@ -154,7 +154,7 @@ def test_it_goes_with_its_member(sealed: Ledger) -> None:
     """Others' stay."""
     kept(sealed, 1, member="m")
     kept(sealed, 2, patient="another", member="n")
-    assert sealed.access("ada").purge(member="m") == 1
+    assert sealed.access("ada").purge(member="m") == (0, 0, 1, 0)
     assert numbers(sealed) == []
     assert numbers(sealed, patient="another") == ["kept-2"]
     assert [(use.action, use.count) for use in sealed.access("").uses()] == [("purge", 0), ("purge", 1)]
@@ -165,7 +165,7 @@ def test_it_goes_with_its_age(url: str) -> None:
     later = datetime.now(UTC) + timedelta(days=31)
     with opened(url, seal_keys=KEY) as ledger:
         kept(ledger)
-        assert ledger.access("ada").purge(older_than_days=1) == 0
+        assert ledger.access("ada").purge(older_than_days=1) == (0, 0, 0, 0)
     with opened(url, seal_keys=KEY, clock=lambda: later, retention_days=32) as ledger:
         assert not until(lambda: count(ledger, kept_form) == 0, 0.6)
     with opened(url, seal_keys=KEY, clock=lambda: later, retention_days=30) as ledger:

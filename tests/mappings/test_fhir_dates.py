@@ -66,5 +66,29 @@ def test_the_day_of_issue_stands_in_with_a_flag() -> None:
     """Only where no effective date is given."""
     assert result_date({"issued": "2026-01-09T00:00:00Z"}) == (day_span(date(2026, 1, 9)), "2026-01-09", True)
     assert result_date({"effectiveDateTime": "soon", "issued": "2026-01-09"}) == (None, "", False)
-    assert result_date({"effectiveTiming": {}, "issued": "2026-01-09"}) == (None, "", False)
     assert result_date({}) == (None, "", False)
+
+
+def test_a_timing_of_one_event_is_that_day() -> None:
+    """Effective at one moment, which is written as a list of one."""
+    timing = {"event": ["2026-01-05T09:00:00Z"]}
+    assert result_date({"effectiveTiming": timing}) == (day_span(date(2026, 1, 5)), "2026-01-05", False)
+
+
+@pytest.mark.parametrize(
+    "timing",
+    [
+        {},
+        5,
+        {"event": []},
+        {"event": "2026-01-05"},
+        {"event": ["2026-01-05", "2026-01-06"]},
+        {"event": ["2026-01-05"], "repeat": {"frequency": 1}},
+        {"event": ["2026-01-05"], "code": {"text": "daily"}},
+        {"repeat": {"boundsPeriod": {"start": "2026-01-01", "end": "2026-01-05"}}},
+    ],
+    ids=repr,
+)
+def test_any_other_timing_gives_no_day(timing: object) -> None:
+    """Of which of its moments the result is, is not said; the day of issue does not stand in."""
+    assert result_date({"effectiveTiming": timing, "issued": "2026-01-09"}) == (None, "", False)

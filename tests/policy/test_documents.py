@@ -1,5 +1,6 @@
 """Policy files as text: nothing is guessed, and every refusal names the file and the place."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,23 @@ def test_a_policy_is_checked_against_the_names_that_it_uses(
     with pytest.raises(PolicyFileError, match=message) as refused:
         load_library(tmp_path, {"t": "1"})
     assert name in str(refused.value)
+
+
+def test_a_policy_file_is_read_once(written: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its digest is that of the very content that decides, whoever writes on the file meanwhile."""
+    written("name: order.d\ntitle: D\nkind: product\ntext: {match: [d]}\n", "value_sets/order.d.yaml")
+    written("systems: {hcpcs: [urn:hcpcs]}\n", "value_sets/systems.yaml")
+    written(POLICY.format(order="order.d", met=ANSWERED, more=""), "p-1/d/2025-11-20.yaml")
+    read: list[str] = []
+    real = io.open
+
+    def noting(file: Any, *given: Any, **more: Any) -> Any:
+        read.append(Path(file).name)
+        return real(file, *given, **more)
+
+    monkeypatch.setattr(io, "open", noting)
+    load_library(tmp_path, {"t": "1"})
+    assert read.count("2025-11-20.yaml") == 1
 
 
 def test_a_folder_without_policies_is_refused(written: Any, tmp_path: Path) -> None:

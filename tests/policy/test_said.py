@@ -30,6 +30,13 @@ def test_any_asks_for_one_or_the_other_and_offers_the_first_test() -> None:
     assert (said.truth, said.needed, said.tests) == (UNKNOWN, ("a or b",), ("x",))
 
 
+def test_what_is_needed_together_reads_as_one_sentence() -> None:
+    """The words that follow are no beginning of a sentence; a name stays as it is written."""
+    both = every([asking("The name of the hematologist"), asking("That the center is one")])
+    said = some([both, asking("A note"), asking("HIV RNA")])
+    assert said.needed == ("The name of the hematologist and that the center is one or a note or HIV RNA",)
+
+
 @pytest.mark.parametrize("first", [r for r in Reason if r not in (Reason.REVIEW, Reason.NOT_RETRIEVED)])
 def test_in_an_all_what_the_prescriber_can_do_comes_before_what_only_the_plan_can(first: Reason) -> None:
     """A missing document is named before a failed read, and that before a review."""

@@ -161,7 +161,16 @@ def test_an_order_that_no_policy_covers_is_told_so(evaluate: Evaluate) -> None:
     other = BY_ID["demo-other-drug"]
     found = evaluate(whole(*other.resources, other.order))
     assert found.exit_code == 0
-    assert found.stdout == f"No drug policy covers MedicationRequest/{other.order['id']}.\n"
+    assert found.stdout == f"No drug policy was found for MedicationRequest/{other.order['id']}.\n"
+
+
+def test_an_order_whose_drug_could_not_be_read_is_told_so(evaluate: Evaluate) -> None:
+    """Its Medication is not in the Bundle: nobody knows whether a policy covers it."""
+    order = order_of(MET.id, medicationCodeableConcept=None, medicationReference={"reference": "Medication/elsewhere"})
+    found = evaluate(whole(*MET.resources, order))
+    assert found.exit_code == 0
+    assert "could not be read" in found.stdout
+    assert "No drug policy" not in found.stdout
 
 
 @pytest.mark.parametrize(
@@ -314,5 +323,6 @@ def test_forms_that_are_kept_can_be_read(run: Evaluate, tmp_path: Path) -> None:
     ledger.close()
     shown = run("ledger", "forms", CDS_LEDGER_KEYS=key)
     assert decode(shown.stdout_bytes)["form"] == {"id": "kept-1"}
-    assert run("ledger", "purge", "--member", "member").stdout == "1 rows removed\n"
+    gone = run("ledger", "purge", "--member", "member").stdout
+    assert gone == "removed: 0 decisions, 0 numbers, 1 forms, 0 unlinked feedback\n"
     assert run("ledger", "forms").stdout == ""

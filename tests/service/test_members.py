@@ -5,7 +5,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
@@ -211,6 +211,7 @@ def test_dates_of_the_database_are_read_as_they_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("end", "found"), [("2026-11-24", Enrolment.ACTIVE), ("2026-11-23", Enrolment.INACTIVE)])
 def test_a_column_of_timestamps_is_read_by_its_days(end: str, found: Enrolment, tmp_path: Path) -> None:
     """A driver gives them as datetimes, which do not compare with days."""
+    sqlite3.register_converter("timestamp", lambda value: datetime.fromisoformat(value.decode()))
     path = tmp_path / "timestamps.db"
     with sqlite3.connect(path) as connection:
         connection.execute(
