@@ -195,7 +195,7 @@ def _result(test: str, index: int, row: CaseResult) -> Result:
     return Result(
         test,
         f"Observation/{test}-{index}",
-        f"{test} {row.value or row.word or ''} {f'on {row.date}' if row.date else 'without a date'}",
+        f"{test} {row.value or row.word or ''} on {row.date}",
         _span(row.date),
         row.stage,
         _interval(row.value) if row.value and row.problem is None else None,
