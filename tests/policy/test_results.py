@@ -14,7 +14,7 @@ from cds_service.policy.facts import Interval, Result, Stage, Word
 from cds_service.policy.reasons import Reason
 from cds_service.policy.truth import Truth
 
-from .samples import PRELIMINARY, facts, number, of_test, says, word
+from .samples import PRELIMINARY, answers, facts, number, of_test, says, word
 
 MET, UNKNOWN, NOT_MET = Truth.MET, Truth.UNKNOWN, Truth.NOT_MET
 AT_LEAST_50 = {"value": {"test": "t", "at_least": "50", "within_months": "3"}}
@@ -344,6 +344,23 @@ def test_a_typed_number_is_not_decided_by_times() -> None:
     reported, stated = number("30", answer=True), number("30", answer=True, report=False)
     assert says(AT_MOST_3_TIMES, of_test(reported)).reason is Reason.INCONCLUSIVE
     assert says(AT_MOST_3_TIMES, of_test(stated)).reason is Reason.ATTESTED_ONLY
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        (number("100"), MET),
+        (number("100", **ULN_40), MET),
+        (number("130", **ULN_40), Reason.REVIEW),
+    ],
+)
+def test_a_yes_on_the_form_stands_where_the_range_lacks_and_not_against_it(
+    result: Result, expected: Truth | Reason
+) -> None:
+    """Both sources under `told_by`, as the docs say."""
+    yes = {"answer": {"question": "q.alt_ok", "is": "yes"}}
+    said = says({"told_by": [AT_MOST_3_TIMES, yes]}, of_test(result, answers=answers(alt_ok=True)))
+    assert (said.reason or said.truth) is expected
 
 
 @given(
