@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
-from entries import MARK, QUICK, entry, facts, keep, library, opened, soon
+from entries import MARK, PATIENT, QUICK, entry, facts, keep, library, opened, soon
 from looks import rows
 from msgspec.structs import replace
 from sqlalchemy import column, insert, table
@@ -86,7 +86,7 @@ def test_a_number_names_every_decision_that_told_it(ledger: Ledger) -> None:
 def test_a_decision_is_opened_with_its_facts(url: str) -> None:
     """Each criterion with its words and what decided it, all facts, and the comment; the use is written down."""
     given = entry("1", policy_digest="a" * 64)
-    with opened(url, seal_keys=KEY) as ledger:
+    with opened(url, limits=PATIENT, seal_keys=KEY) as ledger:
         keep(ledger, given)
         item = FeedbackItem(given.cards[0][0], "overridden", "2026-11-24T00:00:00Z", comment=f"{MARK} is well")
         ledger.feedback((item,), soon())
@@ -105,10 +105,10 @@ def test_a_decision_is_opened_with_its_facts(url: str) -> None:
 def test_what_no_key_opens_stays_sealed(has_key: bool, url: str) -> None:
     """It says what is needed, and shows nothing."""
     given = entry("1")
-    with opened(url, seal_keys=KEY) as ledger:
+    with opened(url, limits=PATIENT, seal_keys=KEY) as ledger:
         keep(ledger, given)
         ledger.feedback((FeedbackItem(given.cards[0][0], "overridden", "t", comment=MARK),), soon())
-    with opened(url, seal_keys=Fernet.generate_key().decode() if has_key else "") as ledger:
+    with opened(url, limits=PATIENT, seal_keys=Fernet.generate_key().decode() if has_key else "") as ledger:
         (found,) = ledger.access("ada").show("ca-1", library=library())
     assert found["opened"]["replay"] == "inputs-not-readable"
     assert found["opened"]["needs"]
@@ -119,7 +119,7 @@ def test_what_no_key_opens_stays_sealed(has_key: bool, url: str) -> None:
 @pytest.mark.parametrize(("digest", "said"), [("a" * 64, "same"), ("b" * 64, "changed"), ("", "unknown")])
 def test_a_replay_says_whether_the_file_is_still_the_same(digest: str, said: str, url: str) -> None:
     """A version's file that was changed in place is told, even where it still says the same."""
-    with opened(url, seal_keys=KEY) as ledger:
+    with opened(url, limits=PATIENT, seal_keys=KEY) as ledger:
         keep(ledger, entry("1", policy_digest="a" * 64))
         (found,) = ledger.access("ada").replay(digested(digest))
     assert (found.verdict.value, found.policy_file) == ("same", said)
@@ -129,7 +129,7 @@ def test_a_replay_says_whether_the_file_is_still_the_same(digest: str, said: str
 @pytest.mark.parametrize("key", [KEY, ""], ids=["judged", "not judged"])
 def test_a_replay_says_whether_charts_are_still_read_alike(key: str, digest: str, said: str, url: str) -> None:
     """Other value sets or another lab table are told apart from a changed policy file, whatever the verdict."""
-    with opened(url, seal_keys=key) as ledger:
+    with opened(url, limits=PATIENT, seal_keys=key) as ledger:
         keep(ledger, entry("1", policy_digest="c" * 64, vocabulary_digest="a" * 64))
         (found,) = ledger.access("ada").replay(digested("c" * 64, digest))
         (shown,) = ledger.access("ada").show("ca-1", library=digested("c" * 64, digest))
@@ -158,7 +158,7 @@ def test_rows_of_an_older_database_can_be_replayed(url: str) -> None:
             older = table("decision", *(column(name, decision.c[name].type) for name in row))
             connection.execute(insert(older), row)
             connection.execute(insert(installation), {"name": "fingerprints", "value": b"k" * 32, "created_at": NOW})
-    with opened(url, seal_keys=KEY) as ledger:
+    with opened(url, limits=PATIENT, seal_keys=KEY) as ledger:
         (found,) = ledger.access("ada").replay(digested("a" * 64, "b" * 64))
         (shown,) = ledger.access("ada").show("ca-1")
     assert (found.verdict.value, found.policy_file, found.vocabulary) == ("same", "unknown", "unknown")
