@@ -4,7 +4,7 @@ Adding a test or a unit is adding to labs.yaml. This module knows no thresholds 
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from functools import cached_property, lru_cache
 from itertools import pairwise
@@ -13,10 +13,10 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct, structs
 
-from cds_service.policy.documents import PolicyFileError, read_document
+from cds_service.policy.documents import read_document, refuse
 from cds_service.policy.facts import Word
 from cds_service.policy.places import line_of
-from cds_service.policy.value_sets import Code, Systems, Words, unknown_system
+from cds_service.policy.value_sets import Code, Systems, Words, broken_patterns, unknown_system
 from fhir_mappings.codes import (
     NO_CONCEPT,
     ConceptKey,
@@ -47,6 +47,10 @@ class Bounds(Struct, frozen=True, forbid_unknown_fields=True):
 
     low: Decimal
     high: Decimal
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise ValueError(f"`low` is at most `high`, {self.high}; found '{self.low}'")
 
 
 class Unitless(Struct, frozen=True, forbid_unknown_fields=True):
@@ -285,27 +289,29 @@ class OwnTests(Struct, frozen=True, forbid_unknown_fields=True):
 def read_labs(systems: Systems, path: Path = LABS_FILE, own: Path | None = None) -> LabTable:
     """The lab table of that file, with the tests of `own` where it is there. Raises PolicyFileError."""
     file = read_document(path, LabFile)
-    _check(path, file.tests, systems)
+    refuse(_faults(path, file.tests, systems))
     if own is None or not own.exists():
         return LabTable(file, systems)
     added = read_document(own, OwnTests).tests
-    _check(own, added, systems, frozenset(test.name for test in file.tests))
+    refuse(_faults(own, added, systems, frozenset(test.name for test in file.tests)))
     return LabTable(structs.replace(file, tests=(*file.tests, *added)), systems)
 
 
-def _check(path: Path, tests: tuple[LabTest, ...], systems: Systems, taken: frozenset[str] = frozenset()) -> None:
+def _faults(
+    path: Path, tests: tuple[LabTest, ...], systems: Systems, taken: frozenset[str] = frozenset()
+) -> Iterator[str]:
     for test in tests:
         for code in (*test.codes, *test.exclude):
             if code.system not in systems.systems:
-                raise unknown_system(path, code, systems.systems)
+                yield unknown_system(path, code, systems.systems)
             if code.system == "loinc" and not loinc_valid(code.code):
                 where = line_of(path, code.code)
-                raise PolicyFileError(
-                    f"{path}{where}: {test.name}: {code.code} has a wrong check digit; look the code up again"
-                )
+                yield f"{path}{where}: {test.name}: {code.code} has a wrong check digit; look the code up again"
         if test.unit and test.factor(test.unit) != 1:
-            raise PolicyFileError(f"{path}{line_of(path, test.name)}: {test.name}: `units` has no {test.unit!r}: 1")
+            own = f"`units` has to have the test's own unit, {test.unit}: 1"
+            yield f"{path}{line_of(path, test.unit, test.name)}: {test.name}: {own}"
+        yield from broken_patterns(path, test.text)
     names = sorted(test.name for test in tests)
     twice = [name for name, following in pairwise(names) if name == following]
     for name in (*twice, *sorted(taken.intersection(names))):
-        raise PolicyFileError(f"{path}{line_of(path, name)}: the test {name!r} is written twice")
+        yield f"{path}{line_of(path, name)}: the test {name!r} is written twice"

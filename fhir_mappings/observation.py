@@ -13,6 +13,7 @@ from cds_service.policy.dates import Span
 from cds_service.policy.facts import NO_NAMES, Names, Result, Stage
 from fhir_mappings.fhir_dates import result_date
 from fhir_mappings.labs import LabTable, Match
+from fhir_mappings.reference_range import NO_LIMIT, upper_limit_of_normal
 from fhir_mappings.result_flags import ResultFlags, flag_words, flags_of
 from fhir_mappings.result_values import (
     NO_RESULTS,
@@ -117,6 +118,7 @@ def _result(element: dict[str, Any], match: Match, frame: Frame, labs: LabTable)
             said |= flags_of(labs, test.name, text)
     if said:
         flags = ResultFlags.settled(flags | said)
+    limit, normal = upper_limit_of_normal(element, test) if "referenceRange" in element else NO_LIMIT
     shown = result_display(test, found.shown, frame.date_text, frame.stage) + flag_words(labs, test.name, flags)
     return Result(
         test.name,
@@ -128,6 +130,8 @@ def _result(element: dict[str, Any], match: Match, frame: Frame, labs: LabTable)
         found.word,
         found.problem,
         flags,
+        upper_limit_of_normal=limit,
+        normal=normal,
     )
 
 

@@ -9,6 +9,7 @@ from cds_service.policy import criteria as kinds
 from cds_service.policy.doses import DoseOf
 from cds_service.policy.language import Expression
 from cds_service.policy.policy import Question
+from cds_service.policy.upper_limit import WORDS
 from cds_service.policy.value_sets import ValueSet
 from fhir_mappings.labs import LabTable
 
@@ -116,8 +117,11 @@ class Wording:
             "above": statement.above,
         }
         ((compare, limit),) = [(name, limit) for name, limit in limits.items() if limit is not None]
-        unit = f" {_unit(test.unit)}" if test.unit else ""
-        return f"{test.title} {compare} {_number(limit)}{unit}, {_when(statement)}"
+        if statement.times is not None:
+            said = WORDS if limit == 1 else f"{_number(limit)} times {WORDS}"
+        else:
+            said = f"{_number(limit)} {_unit(test.unit)}" if test.unit else _number(limit)
+        return f"{test.title} {compare} {said}, {_when(statement)}"
 
     def _answer(self, statement: kinds.AnswerTo) -> str:
         question = self._questions[statement.question]

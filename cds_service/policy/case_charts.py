@@ -6,9 +6,9 @@ Values are written as a laboratory would in the test's canonical unit: `50`, `<5
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal, InvalidOperation
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from cds_service.policy.compiled import CompiledPolicy
 from cds_service.policy.dates import Span
@@ -65,11 +65,17 @@ class CaseResult(Struct, frozen=True, forbid_unknown_fields=True):
     flags: Names = NO_NAMES
     answer: YesNo = "no"
     report: YesNo = "yes"
+    upper_limit_of_normal: Decimal | None = None
 
     def __post_init__(self) -> None:
         _dated(self.date)
+        if self.value in frozenset(Word):
+            raise ValueError(f"a word stands under `word`, a number under `value`, found '{self.value}'")
         if self.value and self.problem is None:
             _interval(self.value)
+        limit = self.upper_limit_of_normal
+        if limit is not None and not (limit.is_finite() and limit > 0):
+            raise ValueError(f"an upper limit of normal is a number above 0, found '{limit}'")
 
 
 class CaseDiagnosis(Struct, frozen=True, forbid_unknown_fields=True):
@@ -89,7 +95,7 @@ class CaseTreatment(Struct, frozen=True, forbid_unknown_fields=True):
     date: str = "2024-01-01"
     regular: YesNo | None = None
     doubtful: YesNo = "no"
-    days: int = 1
+    days: Annotated[int, Meta(ge=1, le=5000)] = 1
 
     def __post_init__(self) -> None:
         on_a_day(self.date)
@@ -198,6 +204,8 @@ def _result(test: str, index: int, row: CaseResult) -> Result:
         row.flags,
         row.answer == "yes",
         row.report == "yes",
+        row.upper_limit_of_normal,
+        f"up to {row.upper_limit_of_normal}" if row.upper_limit_of_normal is not None else "",
     )
 
 

@@ -1,13 +1,13 @@
 """A case held against the policy that it is about: a misspelt name in a chart would be silently nothing there."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from msgspec import UNSET
 
 from cds_service.policy.case_charts import CaseChart, CaseNote
 from cds_service.policy.cases import CaseFile
-from cds_service.policy.checks import KnownTest, refuse
+from cds_service.policy.checks import KnownTest, unknown
 from cds_service.policy.compiled import CompiledPolicy
 from cds_service.policy.doses import DOSE_UNITS
 from cds_service.policy.facts import SOURCES
@@ -20,51 +20,52 @@ _FINDINGS = frozenset(
 )
 
 
-def check_case(
+def case_faults(
     path: Path,
     place: int,
     file: CaseFile,
     policy: CompiledPolicy,
     value_sets: Iterable[str],
     tests: Mapping[str, KnownTest],
-) -> None:
-    """Refuses a name in the case or its chart that the policy, the value sets or the lab table do not have.
-
-    Raises PolicyFileError.
-    """
+) -> Iterator[str]:
+    """Each name in the case or its chart that the policy, the value sets or the lab table do not have."""
     case = file.cases[place]
     criteria, sets = [criterion.id for criterion in policy.source.criteria], frozenset(value_sets)
     at = ("cases", place)
     for criterion, finding in case.expect.items():
-        refuse(path, "criterion", [criterion], criteria, (*at, "expect", criterion))
-        refuse(path, "finding", [finding], _FINDINGS, (*at, "expect", criterion))
-    refuse(path, "test or question", case.without, {*tests, *policy.questions}, (*at, "without"))
+        yield from unknown(path, "criterion", [criterion], criteria, (*at, "expect", criterion))
+        yield from unknown(path, "finding", [finding], _FINDINGS, (*at, "expect", criterion))
+    yield from unknown(path, "test or question", case.without, {*tests, *policy.questions}, (*at, "without"))
     for where, chart in ((("charts", case.chart), file.charts[case.chart]), ((*at, "change"), case.change)):
-        _check_chart(path, where, chart, policy, sets, tests)
+        yield from _chart_faults(path, where, chart, policy, sets, tests)
 
 
-def _check_chart(
+def _chart_faults(
     path: Path,
     where: tuple[str | int, ...],
     chart: CaseChart,
     policy: CompiledPolicy,
     sets: frozenset[str],
     tests: Mapping[str, KnownTest],
-) -> None:
+) -> Iterator[str]:
     if chart.results is not UNSET:
         for test in chart.results:
-            refuse(path, "test", [test], tests, (*where, "results", test))
+            yield from unknown(path, "test", [test], tests, (*where, "results", test))
     if chart.answers is not UNSET:
-        for question in chart.answers:
-            refuse(path, "question", [question], policy.questions, (*where, "answers", question))
+        for link_id, answer in chart.answers.items():
+            at = (*where, "answers", link_id)
+            yield from unknown(path, "question", [link_id], policy.questions, at)
+            question = policy.questions.get(link_id)
+            if question is not None and question.type in ("boolean", "choice"):
+                yield from unknown(path, f"answer to {link_id}", [answer], question.options or ("yes", "no"), at)
     if chart.unread is not UNSET:
         sources = {*SOURCES, *(f"result/{test}" for test in tests)}
-        refuse(path, "source", chart.unread, sources, (*where, "unread"))
+        yield from unknown(path, "source", chart.unread, sources, (*where, "unread"))
     if chart.doses is not UNSET:
         for dose in chart.doses:
-            refuse(path, "unit of a dose", [dose.unit], {*DOSE_UNITS, "treatment"}, (*where, "doses"))
+            yield from unknown(path, "unit of a dose", [dose.unit], {*DOSE_UNITS, "treatment"}, (*where, "doses"))
     for part, names in _named(chart):
-        refuse(path, "value set", names, {*sets, OTHER}, (*where, part))
+        yield from unknown(path, "value set", names, {*sets, OTHER}, (*where, part))
 
 
 def _named(chart: CaseChart) -> Iterable[tuple[str, Iterable[str]]]:

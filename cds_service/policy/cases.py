@@ -14,9 +14,9 @@ from msgspec import UNSET, Struct
 from cds_service.policy.case_charts import CaseChart, chart_facts, on_a_day
 from cds_service.policy.compiled import CompiledPolicy
 from cds_service.policy.determination import Determination, Finding, determine
-from cds_service.policy.documents import PolicyFileError, read_document
+from cds_service.policy.documents import read_document, refuse
 from cds_service.policy.facts import Facts
-from cds_service.policy.places import line_of, nearest
+from cds_service.policy.places import line_at, nearest
 from cds_service.policy.reasons import Outcome
 
 
@@ -62,13 +62,12 @@ class CaseFailure(Struct, frozen=True):
 def read_cases(path: Path) -> CaseFile:
     """The cases of a file. Raises PolicyFileError."""
     file = read_document(path, CaseFile)
-    for case in file.cases:
-        if case.chart not in file.charts:
-            where = line_of(path, case.chart)
-            meant = nearest(case.chart, file.charts)
-            raise PolicyFileError(
-                f"{path}{where}: case {case.name!r} starts from a chart {case.chart!r} that is not there{meant}"
-            )
+    refuse(
+        f"{path}{line_at(path, 'cases', place, 'chart')}: case {case.name!r} starts from a chart {case.chart!r} "
+        f"that is not there{nearest(case.chart, file.charts)}"
+        for place, case in enumerate(file.cases)
+        if case.chart not in file.charts
+    )
     return file
 
 

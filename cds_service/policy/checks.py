@@ -1,16 +1,23 @@
 """What a policy file says, held against the names and kinds that it uses: what could never be found is refused."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Protocol
 
 from cds_service.policy.compiled import CompiledPolicy, statements_of
-from cds_service.policy.criteria import AnswerTo, CriterionIs, ResultOf, ValueOf
-from cds_service.policy.documents import PolicyFileError
+from cds_service.policy.criteria import AnswerTo, CriterionIs, ResultOf, TreatmentWith, ValueOf
+from cds_service.policy.documents import refuse
 from cds_service.policy.facts import Word
 from cds_service.policy.places import line_at, line_of, nearest
 from cds_service.policy.policy import Policy, Question
+
+
+class KnownSet(Protocol):
+    """A value set, as far as a policy can be held against it."""
+
+    @property
+    def kind(self) -> str: ...
 
 
 class KnownTest(Protocol):
@@ -31,122 +38,168 @@ class KnownTest(Protocol):
 def check_policy(
     path: Path,
     policy: CompiledPolicy,
-    value_sets: Iterable[str],
+    value_sets: Mapping[str, KnownSet],
     systems: Iterable[str],
     tests: Mapping[str, KnownTest],
 ) -> None:
-    """Raises PolicyFileError with the file, the line, what was found and what is known."""
+    """Raises PolicyFileError with every fault: the file, the line, what was found and what is known."""
+    refuse(_faults(path, policy, value_sets, systems, tests))
+
+
+def _faults(
+    path: Path,
+    policy: CompiledPolicy,
+    value_sets: Mapping[str, KnownSet],
+    systems: Iterable[str],
+    tests: Mapping[str, KnownTest],
+) -> Iterator[str]:
     source = policy.source
     if path.parent.name != source.drug or path.parent.parent.name != source.policy.lower():
         own = f"{source.policy.lower()}/{source.drug}/"
-        raise PolicyFileError(f"{path}: lies in another folder than its `policy` and `drug` say: expected {own}")
-    refuse(path, "value set", policy.sets, value_sets)
-    refuse(path, "code system", [source.billing.system], systems)
-    refuse(path, "test", policy.tests, tests)
-    questions = {question.id for question in source.questions}
-    asked = {linkid for criterion in source.criteria for linkid in criterion.questions}
-    asked |= {statement.question for statement in policy.statements if isinstance(statement, AnswerTo)}
-    asked |= {shown.question for question in source.questions for shown in question.show_when}
-    refuse(path, "question", asked, questions)
-    refuse(path, "value set", _proposing(source), value_sets)
+        yield f"{path}: lies in another folder than its `policy` and `drug` say: expected {own}"
+    yield from unknown(path, "value set", policy.sets | _proposing(source), value_sets)
+    yield from _of_another_kind(path, policy, value_sets)
+    yield from unknown(path, "code system", [source.billing.system], systems)
+    yield from unknown(path, "test", policy.tests, tests)
     listed = {linkid for criterion in source.criteria for linkid in criterion.questions}
+    asked = {statement.question for statement in policy.statements if isinstance(statement, AnswerTo)}
+    named = {shown.question for question in source.questions for shown in question.show_when}
+    named |= {question.result_of for question in source.questions if question.result_of}
+    yield from unknown(path, "question", listed | asked | named, policy.questions)
     for place, question in enumerate(source.questions):
+        at = ("questions", place, "id")
         if question.id not in listed:
-            where = line_at(path, "questions", place, "id")
-            raise PolicyFileError(
-                f"{path}{where}: no criterion has {question.id} under its `questions`, so it would never be asked"
-            )
+            why = f"no criterion has {question.id} under its `questions`, so it would never be asked"
+            yield f"{path}{line_at(path, *at)}: {why}"
         if question.id in {other.id for other in source.questions[:place]}:
-            raise PolicyFileError(
-                f"{path}{line_at(path, 'questions', place, 'id')}: question {question.id} is written twice"
-            )
-        _check_shown_when(path, question, source)
-        _check_result(path, question, tests)
+            yield f"{path}{line_at(path, *at)}: question {question.id} is written twice"
+        yield from _shown_when(path, question, policy)
+        yield from _result(path, place, question, tests)
+        yield from _decided(path, place, question, policy)
     for statement in policy.statements:
-        if isinstance(statement, AnswerTo):
-            _check_answer(path, statement, policy.questions[statement.question])
-        elif isinstance(statement, ResultOf | ValueOf):
-            _check_kind(path, statement, tests[statement.test])
-    _check_order(path, source)
+        if isinstance(statement, AnswerTo) and statement.question in policy.questions:
+            yield from _answer(path, statement, policy.questions[statement.question])
+        elif isinstance(statement, ResultOf | ValueOf) and statement.test in tests:
+            yield from _kind(path, statement, tests[statement.test])
+    yield from _order(path, source)
 
 
-def refuse(path: Path, what: str, named: Iterable[str], known: Iterable[str], at: tuple[str | int, ...] = ()) -> None:
-    """Refuses the first of `named` that is not among `known`, with the nearest of them.
+def unknown(
+    path: Path,
+    what: str,
+    named: Iterable[str],
+    known: Iterable[str],
+    at: tuple[str | int, ...] = (),
+    beside: str = "",
+) -> Iterator[str]:
+    """Each of `named` that is not among `known`, with the nearest of them.
 
-    Told is the line of what the steps `at` lead to; without them, of the first place where the name stands.
+    Told is its line in what the steps `at` lead to; without them, of the first place where the name stands, in a
+    mapping that has `beside` too where there is one.
     """
     names = set(known)
-    unknown = sorted(set(named) - names)
-    if unknown:
-        where = line_at(path, *at) if at else line_of(path, unknown[0])
-        raise PolicyFileError(f"{path}{where}: unknown {what} {unknown[0]!r}{nearest(unknown[0], names)}")
+    for name in sorted(set(named) - names):
+        where = line_at(path, *at, text=name) if at else line_of(path, name, beside)
+        yield f"{path}{where}: unknown {what} {name!r}{nearest(name, names)}"
+
+
+_PARTS = {"specialty": "specialty", "site": "site", "says": "statement", "denies": "statement"}
+
+
+def _of_another_kind(path: Path, policy: CompiledPolicy, value_sets: Mapping[str, KnownSet]) -> Iterator[str]:
+    """A diagnosis is never found among drugs."""
+    wanted = [("product", policy.source.applies_to), *(("coverage", line.of) for line in policy.source.scope.lines)]
+    for statement in policy.statements:
+        of = "product" if isinstance(statement, TreatmentWith) else "condition"
+        wanted += [(kind, getattr(statement, part, ())) for part, kind in {**_PARTS, "of": of}.items()]
+    for kind, names in wanted:
+        for name in sorted(names):
+            if name in value_sets and value_sets[name].kind != kind:
+                yield (
+                    f"{path}{line_of(path, name)}: {name!r} is a value set of kind {value_sets[name].kind}, "
+                    f"where one of kind {kind} is looked for"
+                )
 
 
 def _proposing(source: Policy) -> set[str]:
     return {name for question in source.questions for names in question.shown_by.values() for name in names}
 
 
-def _check_order(path: Path, source: Policy) -> None:
+def _order(path: Path, source: Policy) -> Iterator[str]:
     ids = [criterion.id for criterion in source.criteria]
     for place, criterion in enumerate(source.criteria):
         at = ("criteria", place, "id")
         if criterion.id in ids[:place]:
-            raise PolicyFileError(f"{path}{line_at(path, *at)}: criterion {criterion.id} is written twice")
+            yield f"{path}{line_at(path, *at)}: criterion {criterion.id} is written twice"
         for statement in statements_of(criterion):
             if isinstance(statement, CriterionIs) and statement.met not in ids[:place]:
                 why = "comes later" if statement.met in ids else f"is not there{nearest(statement.met, ids)}"
-                where = f"{path}{line_at(path, *at)}"
-                raise PolicyFileError(f"{where}: criterion {criterion.id} looks at {statement.met}, which {why}")
+                yield f"{path}{line_at(path, *at)}: criterion {criterion.id} looks at {statement.met}, which {why}"
 
 
-def _check_shown_when(path: Path, question: Question, source: Policy) -> None:
-    by_id = {other.id: other for other in source.questions}
+def _shown_when(path: Path, question: Question, policy: CompiledPolicy) -> Iterator[str]:
     for shown in question.show_when:
-        answers = by_id[shown.question].options or ({"yes": "", "no": ""} if shown.above is None else {})
-        refuse(path, f"answer to {shown.question}", {shown.said or shown.unsaid} - {""}, answers)
-    refuse(path, f"answer to {question.id}", question.shown_by, question.options or {"yes", "no"})
+        if (other := policy.questions.get(shown.question)) is not None:
+            answers = other.options or ({"yes": "", "no": ""} if shown.above is None else {})
+            said = {shown.said or shown.unsaid} - {""}
+            yield from unknown(path, f"answer to {other.id}", said, answers, beside=other.id)
+    answers = question.options or {"yes": "", "no": ""}
+    yield from unknown(path, f"answer to {question.id}", question.shown_by, answers, beside=question.id)
 
 
-def _check_result(path: Path, question: Question, tests: Mapping[str, KnownTest]) -> None:
+def _result(path: Path, place: int, question: Question, tests: Mapping[str, KnownTest]) -> Iterator[str]:
     """An answer that counts like a result is in the test's unit, and in words that a result can have."""
     answered = [question.test] if question.test else []
     answered += [test for words in question.words.values() for test in words]
-    refuse(path, "test", answered, tests)
-    if question.type == "quantity" and question.test and tests[question.test].factor(question.unit) is None:
-        where, own = line_of(path, question.id), tests[question.test].unit
-        raise PolicyFileError(
-            f"{path}{where}: {question.id} asks in {question.unit!r}, no unit of {question.test}; its own is {own!r}"
-        )
-    refuse(path, f"answer to {question.id}", question.words, question.options)
+    yield from unknown(path, "test", answered, tests, beside=question.id)
+    own = tests.get(question.test)
+    if question.type == "quantity" and own is not None and own.factor(question.unit) is None:
+        asks = f"{question.id} asks in {question.unit!r}, no unit of {question.test}"
+        yield f"{path}{line_at(path, 'questions', place, 'id')}: {asks}; its own is {own.unit!r}"
+    yield from unknown(path, f"answer to {question.id}", question.words, question.options, beside=question.id)
     for words in question.words.values():
         for test, word in words.items():
-            if tests[test].kind != "stage":
-                refuse(path, f"result word for {test}", [word], [known.value for known in Word])
+            if test in tests and tests[test].kind != "stage":
+                known = [one.value for one in Word]
+                yield from unknown(path, f"result word for {test}", [word], known, beside=question.id)
 
 
-def _check_answer(path: Path, statement: AnswerTo, question: Question) -> None:
+def _decided(path: Path, place: int, question: Question, policy: CompiledPolicy) -> Iterator[str]:
+    """A typed number has no range of normal beside it."""
+    limits = [found for found in policy.statements if isinstance(found, ValueOf) and found.test == question.test]
+    if question.test and limits and all(found.times is not None for found in limits):
+        why = "which no typed number has; ask with yes and no"
+        held = f"{question.test} is held against the laboratory's upper limit of normal, {why}"
+        where = line_at(path, "questions", place, "test")
+        yield f"{path}{where}: {question.id} asks for a number, and {held}"
+
+
+def _answer(path: Path, statement: AnswerTo, question: Question) -> Iterator[str]:
     """An answer that the question cannot have would never be found."""
     if statement.is_ is not None:
         wanted = (statement.is_,) if isinstance(statement.is_, str) else statement.is_
         if question.type in ("boolean", "choice"):
-            refuse(path, f"answer to {question.id}", wanted, question.options or {"yes", "no"})
+            answers = question.options or {"yes", "no"}
+            yield from unknown(path, f"answer to {question.id}", wanted, answers, beside=question.id)
             return
         fits = "`is` fits a boolean or a choice"
     elif statement.given == "yes" or question.type in ("integer", "quantity"):
         return
     else:
         fits = "`at_least` and `below` fit an integer or a quantity"
-    where = line_of(path, question.id)
-    raise PolicyFileError(f"{path}{where}: {question.id} is asked as {question.type}: {fits}")
+    yield f"{path}{line_of(path, question.id)}: {question.id} is asked as {question.type}: {fits}"
 
 
-def _check_kind(path: Path, statement: ResultOf | ValueOf, test: KnownTest) -> None:
+def _kind(path: Path, statement: ResultOf | ValueOf, test: KnownTest) -> Iterator[str]:
     """A limit on a test that is told in words, or a word for a plain number, would never be decided."""
     numeric = test.kind == "stage" or (test.kind == "number" and test.cutoff is None)
     if isinstance(statement, ValueOf) and test.kind == "words":
         fits = "is told in words: `result` with `is` fits it, not `value`"
     elif isinstance(statement, ResultOf) and statement.is_ != "reported" and numeric:
         fits = "is a number: `value` with a limit fits it, or `result` with `is: reported`"
+    elif isinstance(statement, ValueOf) and statement.times is not None and test.kind == "stage":
+        fits = "is a stage, which has no upper limit of normal: leave out `times`"
     else:
         return
-    raise PolicyFileError(f"{path}{line_of(path, statement.test)}: {statement.test} {fits}")
+    where = line_of(path, statement.test, under="value" if isinstance(statement, ValueOf) else "result")
+    yield f"{path}{where}: {statement.test} {fits}"

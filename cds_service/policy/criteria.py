@@ -9,11 +9,11 @@ from collections.abc import MutableMapping
 from datetime import date
 from decimal import Decimal
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
-from cds_service.policy.dates import Span, months_before
+from cds_service.policy.dates import Months, Span, months_before
 from cds_service.policy.facts import NO_NAMES, Answer, Certainty, Detail, Facts, How, Interval, Names, Treatment
 from cds_service.policy.reasons import Reason
 from cds_service.policy.results import Picked, Weighing, number_decision, weighing, words_decision
@@ -28,12 +28,14 @@ from cds_service.policy.said import (
     unknown,
 )
 from cds_service.policy.truth import Truth, negation
+from cds_service.policy.upper_limit import UpperLimit, with_range
 
 _BILLED = frozenset({How.BILLED})
 _UNDER_WAY = frozenset({How.GIVEN, How.STATED})  # an active record of these says that it is taken now
 Earlier = MutableMapping[str | int, Said]
 _SETTLED = "Whether the unconfirmed diagnosis is confirmed or ruled out"
 YesNo = Literal["yes", "no"]
+AgeLimit = Annotated[int, Meta(ge=0, le=1800)]  # in months as in years
 SHOWN = 4  # facts of one kind that are shown as evidence, newest first
 
 
@@ -59,13 +61,15 @@ class Age(Struct, frozen=True, forbid_unknown_fields=True):
     In years, or in `unit: months`. A partial birth date counts when every day of it does.
     """
 
-    at_least: int | None = None
-    below: int | None = None
+    at_least: AgeLimit | None = None
+    below: AgeLimit | None = None
     unit: Literal["years", "months"] = "years"
 
     def __post_init__(self) -> None:
         if self.at_least is None and self.below is None:
             raise ValueError("an age needs at_least, below or both")
+        if self.at_least is not None and self.below is not None and self.at_least >= self.below:
+            raise ValueError(f"nobody is {self.at_least} or older and under {self.below}, found '{self.below}'")
 
     def say(self, facts: Facts, earlier: Earlier) -> Said:
         person = facts.person
@@ -125,10 +129,10 @@ class ResultOf(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
 
     test: str
     is_: Literal["positive", "negative", "reported"] = field(name="is")
-    within_months: int | None = None
+    within_months: Months | None = None
     pick: Picked = "latest"
     reactive_counts: YesNo = "no"  # a reactive screen counts as positive without confirmation
-    warn_after_months: int | None = None
+    warn_after_months: Months | None = None
 
     def say(self, facts: Facts, earlier: Earlier) -> Said:
         return self._weighing.say(facts)
@@ -140,17 +144,21 @@ class ResultOf(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
 
 
 class ValueOf(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
-    """A measured value of a test against a limit in the test's canonical unit; exactly one comparison is given."""
+    """A measured value of a test against a limit in the test's canonical unit; exactly one comparison is given.
+
+    With `times` the limit is that many times what the laboratory states beside the value; without one it is open.
+    """
 
     test: str
     at_most: Decimal | None = None
     below: Decimal | None = None
     at_least: Decimal | None = None
     above: Decimal | None = None
-    within_months: int | None = None
+    times: UpperLimit | None = None
+    within_months: Months | None = None
     pick: Picked = "latest"
     refutes: Literal["always", "untreated"] = "always"
-    warn_after_months: int | None = None
+    warn_after_months: Months | None = None
     if_unread: Literal["open", "silent"] = "open"  # silent: a score that counts when it is seen, and is never sought
 
     def __post_init__(self) -> None:
@@ -159,6 +167,8 @@ class ValueOf(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
         for limit in self._comparisons.values():
             if not limit.is_finite():
                 raise ValueError(f"a limit is a number, got {limit}")
+            if self.times is not None and limit <= 0:
+                raise ValueError(f"so many times the upper limit of normal is more than 0, found '{limit}'")
 
     @property
     def _comparisons(self) -> dict[str, Decimal]:
@@ -167,12 +177,14 @@ class ValueOf(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
 
     def say(self, facts: Facts, earlier: Earlier) -> Said:
         said = self._weighing.say(facts)
-        return NOT_RECORDED if self.if_unread == "silent" and said.reason is Reason.NOT_RETRIEVED else said
+        if self.if_unread == "silent" and said.reason is Reason.NOT_RETRIEVED:
+            return NOT_RECORDED
+        return with_range(said) if self.times is not None else said
 
     @cached_property
     def _weighing(self) -> Weighing:
         ((compare, limit),) = self._comparisons.items()
-        decide = number_decision(compare, limit, self.refutes)
+        decide = number_decision(compare, limit, self.refutes, self.times is not None)
         return weighing(self.test, self.within_months, self.pick, decide, self.warn_after_months)
 
 
@@ -227,7 +239,7 @@ class TreatmentWith(Struct, frozen=True, forbid_unknown_fields=True):
     active: YesNo | None = None
     days_at_least: int | None = None
     doubtful: YesNo = "no"
-    within_months: int | None = None
+    within_months: Months | None = None
 
     def say(self, facts: Facts, earlier: Earlier) -> Said:
         sets = self.of
@@ -304,7 +316,7 @@ class NoteThat(Struct, frozen=True, forbid_unknown_fields=True):
 
     says: Names
     denies: Names = NO_NAMES
-    within_months: int | None = None
+    within_months: Months | None = None
 
     def say(self, facts: Facts, earlier: Earlier) -> Said:
         notes = facts.notes

@@ -3,10 +3,13 @@
 import calendar
 from datetime import date
 from functools import lru_cache
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from cds_service.policy.truth import Truth
+
+Months = Annotated[int, Meta(ge=1, le=1200)]  # a window, as a policy may write it
 
 
 class Span(Struct, frozen=True):

@@ -4,20 +4,44 @@ A safe loader would turn the NDC `00123` into a number and `no` into false. Dupl
 are refused with the file, the place, what was found and what is allowed.
 """
 
+import re
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 import yaml
 
-from cds_service.policy.places import LOADER, explained, unreadable
+from cds_service.policy.places import LOADER, refusals, unreadable
 
+S = TypeVar("S")
 T = TypeVar("T")
+_LINE = re.compile(r", line (\d+)")
 
 
 class PolicyFileError(ValueError):
     """A policy file that cannot be used; the message names the file, the place and what is allowed there."""
+
+
+def refuse(faults: Iterable[str]) -> None:
+    """Raises PolicyFileError with every fault, each once and in the order of their lines; nothing without any."""
+    found = sorted(dict.fromkeys(faults), key=lambda fault: int(line[1]) if (line := _LINE.search(fault)) else 0)
+    if found:
+        raise PolicyFileError("\n".join(found))
+
+
+def each(items: Iterable[S], read: Callable[[S], T]) -> list[T]:
+    """What `read` gives of each. Raises PolicyFileError with the faults of all of them, one after another."""
+    found, faults = [], []
+    for item in items:
+        try:
+            found.append(read(item))
+        except PolicyFileError as error:
+            faults.append(str(error))
+    if faults:
+        raise PolicyFileError("\n".join(faults))
+    return found
 
 
 class _TextLoader(LOADER):  # type: ignore[misc]
@@ -82,8 +106,9 @@ def decode(path: Path, found: Any, wanted: type[T]) -> T:
     """`found` as the typed model `wanted`. Raises PolicyFileError naming the line."""
     try:
         return msgspec.convert(found, wanted, strict=False)
-    except (msgspec.ValidationError, ValueError) as error:
-        raise PolicyFileError(f"{path}{explained(path, str(error), wanted)}") from None
+    except (msgspec.ValidationError, ValueError):
+        refuse([f"{path}{refusal}" for refusal in refusals(path, found, wanted)])
+        raise
 
 
 def read_document(path: Path, wanted: type[T]) -> T:

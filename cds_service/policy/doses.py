@@ -6,7 +6,7 @@ from decimal import ROUND_CEILING, Decimal
 from msgspec import Struct
 
 from cds_service.policy.criteria import Earlier
-from cds_service.policy.dates import months_before
+from cds_service.policy.dates import Months, months_before
 from cds_service.policy.facts import Detail, Facts
 from cds_service.policy.reasons import Reason
 from cds_service.policy.said import MET, NOT_MET, UNKNOWN, Fact, Said, every, unknown
@@ -25,7 +25,7 @@ class DoseOf(Struct, frozen=True, eq=False, forbid_unknown_fields=True):
     fixed: Mapping[str, Decimal] = {}
     vial_ml: Decimal | None = None
     weight_test: str = "body_weight"
-    weight_within_months: int = 3
+    weight_within_months: Months = 3
     tolerance_percent: Decimal = Decimal(0)
 
     def __post_init__(self) -> None:

@@ -81,6 +81,8 @@ class Result(Struct, frozen=True):
     flags: Names = NO_NAMES  # see RESULT_FLAGS
     answer: bool = False  # from a form
     report: bool = True  # a report stands behind it (always so in the record)
+    upper_limit_of_normal: Decimal | None = None  # the laboratory's own, canonical unit; None when it states no one
+    normal: str = ""  # the range that has that limit, as the source has it
 
 
 # What the mappings may say of a result beside its value.

@@ -6,6 +6,7 @@
 `needed` may name `{since}` (first day of the statement's window, the widest where it has several) and `{today}`.
 """
 
+import re
 from collections.abc import Callable
 from datetime import date
 from typing import Any, cast
@@ -19,7 +20,9 @@ from cds_service.policy.dates import months_before
 from cds_service.policy.doses import DoseOf
 from cds_service.policy.facts import Facts
 from cds_service.policy.said import UNKNOWN, Said
+from cds_service.policy.upper_limit import asking_for_it
 
+_PLACES = re.compile(r"\{[^{}]*\}")
 _COMPOSED = {"all": composed.AllOf, "any": composed.AnyOf, "told_by": composed.ToldBy}
 _PLAIN = (
     "age",
@@ -81,6 +84,11 @@ class Expression(Struct, frozen=True, forbid_unknown_fields=True, rename={"if_":
             raise ValueError(f"a statement has exactly one of {allowed}; found {found}")
         if (self.if_ is None) != (self.then is None) or (self.else_ is not None and self.if_ is None):
             raise ValueError("`if` goes with `then`, and `else` with both")
+        for place in _PLACES.findall(self.needed or ""):
+            if place not in ("{since}", "{today}"):
+                raise ValueError(f"`needed` is filled in where it says {{since}} or {{today}}, found '{place}'")
+            if place == "{since}" and not any(getattr(one, "within_months", None) for one in statements_in(self)):
+                raise ValueError("the statement has no `within_months` to begin with, found '{since}'")
 
     @property
     def statement(self) -> Statement:
@@ -92,8 +100,11 @@ class Expression(Struct, frozen=True, forbid_unknown_fields=True, rename={"if_":
         built = self._built(shared)
         if self.needed is None:
             return built
-        windows = [getattr(statement, "within_months", None) for statement in statements_in(self)]
-        return Needing(built, self.needed, max((months for months in windows if months is not None), default=None))
+        parts = statements_in(self)
+        windows = [getattr(part, "within_months", None) for part in parts]
+        relative = any(isinstance(part, kinds.ValueOf) and part.times is not None for part in parts)
+        text = asking_for_it(self.needed) if relative else self.needed
+        return Needing(built, text, max((months for months in windows if months is not None), default=None))
 
     def _built(self, shared: Callable[[Statement], Statement]) -> Statement:
         for name, kind in _COMPOSED.items():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cds_service.policy.checks import KnownTest, check_policy
 from cds_service.policy.compiled import CompiledPolicy
-from cds_service.policy.documents import PolicyFileError, decode, parse_text, read_content
+from cds_service.policy.documents import PolicyFileError, decode, each, parse_text, read_content
 from cds_service.policy.facts import NO_NAMES, Names
 from cds_service.policy.places import line_of
 from cds_service.policy.policy import Policy
@@ -87,7 +87,7 @@ def load_library(folder: Path, tests: Mapping[str, KnownTest], vocabulary_digest
     files = sorted(path for path in folder.glob("*/*/*.yaml") if not path.name.startswith("cases"))
     if not files:
         raise PolicyFileError(f"{folder}: no policy file found; expected <policy>/<drug>/<first day in force>.yaml")
-    policies = tuple(_read_policy(path, value_sets, systems, tests) for path in files)
+    policies = tuple(each(files, lambda path: _read_policy(path, value_sets, systems, tests)))
     _refuse_two_of_one_product(policies, files)
     return Library(policies, value_sets, systems, folder, vocabulary_digest)
 
@@ -101,10 +101,11 @@ def _read_policy(
         raise PolicyFileError(f"{path}: the file's name must be the first day in force, like 2025-11-20.yaml") from None
     content = read_content(path)
     written = parse_text(path, content)
-    if not isinstance(written, dict) or "version" in written:
-        raise PolicyFileError(f"{path}: expected a mapping without `version`: the file's name is the version")
-    source = decode(path, {**written, "version": version.isoformat()}, Policy)
-    policy = CompiledPolicy(source, sha256(content).hexdigest())
+    if isinstance(written, dict):
+        if "version" in written:
+            raise PolicyFileError(f"{path}: expected no `version`: the file's name is the version")
+        written["version"] = version.isoformat()
+    policy = CompiledPolicy(decode(path, written, Policy), sha256(content).hexdigest())
     check_policy(path, policy, value_sets, systems.systems, tests)
     return policy
 

@@ -4,20 +4,21 @@ Looked up only when a file is refused: reading one keeps no places.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from enum import Enum
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
-import msgspec.inspect as types
+import msgspec
 import yaml
 
-_STEP = re.compile(r"\.(?P<field>[^.\[]+)|\[(?P<index>\d+|\.\.\.)\]")
-_AT = re.compile(r" - at `(key in )?\$(?P<steps>.*)`$")
-_FIELD = re.compile(r"^Object (contains unknown|missing required) field `(?P<name>[^`]*)`$")
+_AT = re.compile(r" - at `.*`$")
 _TYPE = re.compile(r"^Expected `(?P<wanted>[^`]*)`, got `(?P<found>[^`]*)`$")
 _FOUND = re.compile(r"found '(.*)'$")
 _NUMBER = re.compile(r"^Invalid (decimal|number) string")
+_RANGE = re.compile(r"^Expected `int` (?P<sign>>=|<=) (?P<limit>\d+)$")
 _ENUM = re.compile(r"^Invalid enum value '(?P<found>.*)'$")
 _WORDS = {
     "int": "a whole number",
@@ -30,6 +31,7 @@ _WORDS = {
     "null": "nothing",
     "date": "a date like 2026-11-24",
 }
+_INDENTED = "this line is indented otherwise than the lines above it, a `- ` is missing, or a quote is not closed"
 # What the YAML reader says, and what the writer of a policy can do about it.
 _PROBLEMS = (
     (
@@ -38,8 +40,8 @@ _PROBLEMS = (
     ),
     ("cannot start any token", "a tab, or a text that begins with a sign; indent with spaces, put the text in quotes"),
     ("'-' indicator", "this line is indented otherwise than the lines above it that belong to the same list"),
-    ("expected key", "this line is indented otherwise than the lines above it, or a quote is not closed"),
-    ("block end", "this line is indented otherwise than the lines above it, or a quote is not closed"),
+    ("expected key", _INDENTED),
+    ("block end", _INDENTED),
     ("',' or", "a bracket `[` or `{` is not closed, or a comma is missing"),
     ("expected ':'", "a name without its colon `: `, or a quote that is not closed"),
     ("unexpected end", "a quote is not closed"),
@@ -59,57 +61,107 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return meant
 
 
-def line_of(path: Path, text: str) -> str:
-    """`, line 12` of the first place where `text` stands by itself in the file; empty where it does not."""
-    return _line([node for node in _scalars(_root(path)) if node.value == text])
+def line_of(path: Path, text: str, beside: str = "", under: str = "") -> str:
+    """`, line 12` of the first place where `text` stands by itself in the file; empty where it does not.
+
+    With `beside`, the first place in a mapping that has that too: an answer beside its question. With `under`, in what
+    stands under that name: a test under `value`.
+    """
+    root = _root(path)
+    near = [
+        part
+        for node in _mappings(root)
+        for key, value in node.value
+        for part in ([node] if beside and value.value == beside else [value] if under and key.value == under else [])
+    ]
+    return _line(next((one for node in (*near, root) for one in _scalars(node) if one.value == text), None))
 
 
-def line_at(path: Path, *steps: str | int) -> str:
-    """`, line 12` of the value that the steps lead to, names of mappings and places in lists; empty where none is."""
+def line_at(path: Path, *steps: str | int, text: str = "") -> str:
+    """`, line 12` of the value that the steps lead to, names of mappings and places in lists; empty where none is.
+
+    With `text`, of the place in that value where it stands.
+    """
     node = _root(path)
     for step in steps:
-        if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-            node = node.value[step]
-        elif isinstance(node, yaml.MappingNode):
-            node = next((value for key, value in node.value if key.value == step), None)
-        else:
-            node = None
-    return _line([node] if node is not None else [])
+        node = _child(node, step)
+    return _line(next((one for one in _scalars(node) if text and one.value == text), node))
 
 
-def explained(path: Path, message: str, wanted: type) -> str:
-    """A refusal of the typed model as `, line 12: what was found and what is expected`."""
-    root = _root(path)
-    if root is None:
-        return f": {message}"
-    at = _AT.search(message)
-    said = message[: at.start()] if at else message
-    steps = [(one["field"], one["index"]) for one in _STEP.finditer(at["steps"])] if at else []
-    nodes, kind = _walk(root, types.type_info(wanted), steps)
-    field, typed, enum = _FIELD.match(said), _TYPE.match(said), _ENUM.match(said)
-    if field is not None and "unknown" in field[0]:
-        name = field["name"]
-        keys = [key for node in nodes for key in _keys(node) if key.value == name]
-        known = [one.encode_name for one in kind.fields] if isinstance(kind, types.StructType) else []
-        return f"{_line(keys or nodes)}: {name!r} is not known here{nearest(name, known)}"
-    if field is not None:
-        lacking = [node for node in nodes if field["name"] not in [key.value for key in _keys(node)]]
-        return f"{_line(lacking or nodes)}: `{field['name']}` is missing{_beside(lacking)}"
-    name = next((f"`{field}`: " for field, _ in reversed(steps) if field is not None), "")
+def refusals(path: Path, found: Any, wanted: Any) -> list[str]:
+    """All that the typed model `wanted` refuses in `found`, each as `, line 12: what was found and what is expected`.
+
+    What is said of a mapping as a whole (a statement of two kinds) is said only when each of its parts is well.
+    """
+    return list(_refused(found, wanted, _root(path), ""))
+
+
+def _refused(found: Any, wanted: Any, node: yaml.Node | None, name: str) -> Iterator[str]:
+    """`name`: of the mapping's entry that it stands in."""
+    try:
+        msgspec.convert(found, wanted, strict=False)
+    except (msgspec.ValidationError, ValueError) as error:
+        inside = list(_refused_inside(found, wanted, node, name))
+        yield from inside or [_told(_AT.sub("", str(error)), found, wanted, node, name)]
+
+
+def _refused_inside(found: Any, wanted: Any, node: yaml.Node | None, name: str) -> Iterator[str]:
+    for kind in _alternatives(wanted):
+        origin, of = get_origin(kind), get_args(kind)
+        if isinstance(found, dict) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+            unknown = [key for key in found if key not in fields]
+            for key in unknown:
+                meant = "; a fraction is written with a point: 2.5" if key.isdecimal() else nearest(key, fields)
+                yield f"{_line(_key(node, key) or node)}: {key!r} is not known here{meant}"
+            for key, field in fields.items():
+                if key in found:
+                    yield from _refused(found[key], field.type, _child(node, key), key)
+                elif field.required and not get_close_matches(key, unknown):
+                    yield f"{_line(node)}: `{key}` is missing; found {', '.join(found)}"
+            return
+        if isinstance(found, dict) and origin in (Mapping, dict):
+            for key, value in found.items():
+                yield from _refused(value, of[1], _child(node, key), key)
+            return
+        if isinstance(found, list) and origin in (tuple, frozenset, list):
+            for place, value in enumerate(found):
+                yield from _refused(value, of[0], _child(node, place), name)
+            return
+
+
+def _told(said: str, found: Any, wanted: Any, node: yaml.Node | None, name: str) -> str:
+    typed, enum, quoted = _TYPE.match(said), _ENUM.match(said), _FOUND.search(said)
+    own = f"`{name}`: " if name else ""
     if _NUMBER.match(said):
-        return f"{_line(nodes)}: {name}expected a number, found {_shown(nodes)}"
+        return f"{_line(node)}: {own}expected a number, found {_shown(found)}"
+    if (bound := _RANGE.match(said)) is not None:
+        wanted_number = f"a whole number of {bound['limit']} or {'more' if bound['sign'] == '>=' else 'less'}"
+        return f"{_line(node)}: {own}expected {wanted_number}, found {_shown(found)}"
     if typed is not None:
         names = [one.strip() for one in typed["wanted"].split("|") if one.strip() != "null"]
         expected = " or ".join(_WORDS.get(one, one) for one in names)
-        if "int" in names:
-            nodes = [node for node in nodes if not str(node.value).isdecimal()] or nodes
-        return f"{_line(nodes)}: {name}expected {expected}, found {_shown(nodes)}"
+        return f"{_line(node)}: {own}expected {expected}, found {_shown(found)}"
     if enum is not None:
-        nodes = [node for node in nodes if getattr(node, "value", None) == enum["found"]] or nodes
-        return f"{_line(nodes)}: {name}{enum['found']!r} is not known here{nearest(enum['found'], _values(kind))}"
-    quoted = _FOUND.search(said)
-    about = [node for root in nodes for node in _scalars(root) if quoted is not None and node.value == quoted[1]]
-    return f"{_line(about or nodes)}: {said}"
+        return f"{_line(node)}: {own}{enum['found']!r} is not known here{nearest(enum['found'], _values(wanted))}"
+    cited = quoted[1] if quoted is not None else ""
+    where = (one for one in _scalars(node) if one.value == cited or (cited.startswith("{") and cited in one.value))
+    about = next(where, node) if cited else node
+    return f"{_line(about)}: {said}"
+
+
+def _alternatives(wanted: Any) -> tuple[Any, ...]:
+    return get_args(wanted) if get_origin(wanted) in (Union, UnionType) else (wanted,)
+
+
+def _values(wanted: Any) -> list[str]:
+    found: list[str] = []
+    for kind in _alternatives(wanted):
+        if get_origin(kind) is Literal:
+            found += get_args(kind)
+        elif isinstance(kind, type) and issubclass(kind, Enum):
+            found += [str(one.value) for one in kind]
+    return found
 
 
 def unreadable(error: yaml.YAMLError) -> str:
@@ -129,8 +181,16 @@ def _root(path: Path) -> yaml.Node | None:
         return None
 
 
-def _keys(node: yaml.Node) -> list[yaml.Node]:
-    return [key for key, _ in node.value] if isinstance(node, yaml.MappingNode) else []
+def _key(node: yaml.Node | None, name: str) -> yaml.Node | None:
+    entries = node.value if isinstance(node, yaml.MappingNode) else ()
+    return next((key for key, _ in entries if key.value == name), None)
+
+
+def _child(node: yaml.Node | None, step: str | int) -> yaml.Node | None:
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int):
+        return node.value[step] if step < len(node.value) else None
+    entries = node.value if isinstance(node, yaml.MappingNode) else ()
+    return next((value for key, value in entries if key.value == step), None)
 
 
 def _scalars(node: yaml.Node | None) -> Iterator[yaml.Node]:
@@ -145,65 +205,19 @@ def _scalars(node: yaml.Node | None) -> Iterator[yaml.Node]:
             yield from _scalars(value)
 
 
-def _walk(
-    root: yaml.Node | None, kind: types.Type, steps: list[tuple[str | None, str | None]]
-) -> tuple[list[yaml.Node], types.Type]:
-    """The nodes that the steps lead to (several where a step names any entry of a mapping), and their type."""
-    nodes = [root] if root is not None else []
-    for field, index in steps:
-        kind, further = _below(kind, field), []
-        for node in nodes:
-            if isinstance(node, yaml.SequenceNode) and index is not None and index.isdigit():
-                further += node.value[int(index) : int(index) + 1]
-            elif isinstance(node, yaml.MappingNode):
-                further += [value for key, value in node.value if field is None or key.value == field]
-        if not further:
-            break
-        nodes = further
-    return nodes, _without_null(kind)
+def _mappings(node: yaml.Node | None) -> Iterator[yaml.MappingNode]:
+    if isinstance(node, yaml.MappingNode):
+        yield node
+    parts = node.value if isinstance(node, yaml.CollectionNode) else ()
+    for part in parts:
+        yield from _mappings(part[1] if isinstance(part, tuple) else part)
 
 
-def _below(kind: types.Type, field: str | None) -> types.Type:
-    kind = _without_null(kind)
-    if isinstance(kind, types.StructType) and field is not None:
-        return next((one.type for one in kind.fields if one.encode_name == field), types.AnyType())
-    if isinstance(kind, types.DictType):
-        return kind.value_type
-    inner = getattr(kind, "item_type", None)
-    return inner if inner is not None else types.AnyType()
+def _line(node: yaml.Node | None) -> str:
+    return f", line {node.start_mark.line + 1}" if node is not None else ""
 
 
-def _without_null(kind: types.Type) -> types.Type:
-    if not isinstance(kind, types.UnionType):
-        return kind
-    composed = (types.StructType, types.VarTupleType, types.DictType)
-    return next((one for one in kind.types if isinstance(one, composed)), kind)
-
-
-def _values(kind: types.Type) -> list[str]:
-    kind = getattr(kind, "item_type", kind)
-    if isinstance(kind, types.EnumType):
-        return [str(one.value) for one in kind.cls]
-    if isinstance(kind, types.LiteralType):
-        return [str(one) for one in kind.values]
-    if isinstance(kind, types.UnionType):
-        return [value for one in kind.types for value in _values(one)]
-    return []
-
-
-def _line(nodes: list[yaml.Node]) -> str:
-    return f", line {nodes[0].start_mark.line + 1}" if nodes else ""
-
-
-def _beside(nodes: list[yaml.Node]) -> str:
-    names = ", ".join(key.value for key in _keys(nodes[0])) if nodes else ""
-    return f"; found {names}" if names else ""
-
-
-def _shown(nodes: list[yaml.Node]) -> str:
-    if not nodes:
-        return "nothing"
-    if isinstance(nodes[0], yaml.ScalarNode):
-        text = nodes[0].value
-        return repr(text if len(text) <= LONGEST else text[:LONGEST] + "…")
-    return "a list" if isinstance(nodes[0], yaml.SequenceNode) else "a mapping"
+def _shown(found: Any) -> str:
+    if isinstance(found, str):
+        return repr(found if len(found) <= LONGEST else found[:LONGEST] + "…") if found else "nothing"
+    return "a list" if isinstance(found, list) else "a mapping" if isinstance(found, dict) else "nothing"

@@ -10,6 +10,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
+from cds_service.policy.dates import Months
 from cds_service.policy.language import Expression
 
 Kind = Literal["inclusion", "exclusion", "information"]
@@ -100,6 +101,12 @@ class Question(Struct, frozen=True, forbid_unknown_fields=True):
     # answer → value sets; one diagnosis, clinician or note that belongs to all of them fills it in
     shown_by: Mapping[str, tuple[str, ...]] = {}
 
+    def __post_init__(self) -> None:
+        if (self.type == "choice") != bool(self.options):
+            raise ValueError(f"a choice has `options`, and nothing else has: {self.id} is of type '{self.type}'")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"`min` is at most `max`, {self.max}; found '{self.min}'")
+
 
 class Scope(Struct, frozen=True, forbid_unknown_fields=True):
     """Which plans the policy applies to, most telling line first."""
@@ -111,7 +118,7 @@ class Scope(Struct, frozen=True, forbid_unknown_fields=True):
 class Authorization(Struct, frozen=True, forbid_unknown_fields=True):
     """What an approval covers."""
 
-    months: int
+    months: Months
     quantity: int
     unit: str
 

@@ -49,8 +49,8 @@ def words_decision(wanted: str, reactive_counts: bool) -> Decision:
     return decide
 
 
-def number_decision(compare: str, limit: Decimal, refutes: str) -> Decision:
-    """Decides a measured value.
+def number_decision(compare: str, limit: Decimal, refutes: str, of_normal: bool = False) -> Decision:
+    """Decides a measured value; `of_normal`: against `limit` times the result's own upper limit of normal.
 
     `refutes` "untreated": a value beyond the limit counts against only when taken untreated; else it says nothing
     (UNKNOWN without a reason).
@@ -63,7 +63,12 @@ def number_decision(compare: str, limit: Decimal, refutes: str) -> Decision:
         value = result.value
         if value is None or result.problem is not None:
             return UNKNOWN, result.problem or Reason.INCONCLUSIVE
-        truth = value.below(limit) if below else value.at_most(limit)
+        against = limit
+        if of_normal:
+            if result.upper_limit_of_normal is None:
+                return UNKNOWN, Reason.INCONCLUSIVE
+            against = limit * result.upper_limit_of_normal
+        truth = value.below(against) if below else value.at_most(against)
         if flipped:
             truth = negation(truth)
         if truth is UNKNOWN:

@@ -5,13 +5,13 @@ is the one that is written, the others are aliases seen in the wild.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
 from msgspec import Struct
 
-from cds_service.policy.documents import PolicyFileError, read_document
+from cds_service.policy.documents import each, read_document, refuse
 from cds_service.policy.places import line_of, nearest
 
 Kind = Literal["condition", "product", "specialty", "site", "statement", "coverage"]
@@ -58,32 +58,41 @@ def read_value_sets(folder: Path) -> dict[str, ValueSet]:
     """Every set of the folder by name. Raises PolicyFileError."""
     files = sorted(path for path in folder.glob("*.yaml") if path.name != "systems.yaml")
     systems = read_systems(folder).systems
-    return {path.stem: _read_value_set(path, systems) for path in files}
+    return {found.name: found for found in each(files, lambda path: _read_value_set(path, systems))}
 
 
 def _read_value_set(path: Path, systems: Mapping[str, tuple[str, ...]]) -> ValueSet:
     found = read_document(path, ValueSet)
-    if found.name != path.stem:
-        raise PolicyFileError(
-            f"{path}{line_of(path, found.name)}: the name is {found.name!r}; expected the file's own, {path.stem!r}"
-        )
-    for code in (*found.codes, *found.exclude):
-        if code.system not in systems:
-            raise unknown_system(path, code, systems)
-    for pattern in (*found.text.match, *found.text.exclude):
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            where = line_of(path, pattern)
-            raise PolicyFileError(f"{path}{where}: {pattern!r} is no regular expression: {error}") from None
+    refuse(_faults(path, found, systems))
     return found
 
 
-def unknown_system(path: Path, code: Code, systems: Iterable[str]) -> PolicyFileError:
-    """The refusal of a code of a system that systems.yaml does not have."""
+def _faults(path: Path, found: ValueSet, systems: Iterable[str]) -> Iterator[str]:
+    if found.name != path.stem:
+        where = line_of(path, found.name)
+        yield f"{path}{where}: the name is {found.name!r}; expected the file's own, {path.stem!r}"
+    for code in (*found.codes, *found.exclude):
+        if code.system not in systems:
+            yield unknown_system(path, code, systems)
+    if not (found.codes or found.text.match):
+        yield f"{path}: neither `codes` nor `text` with `match`: nothing would ever be found by it"
+    yield from broken_patterns(path, found.text)
+
+
+def broken_patterns(path: Path, words: Words) -> Iterator[str]:
+    """The words against each pattern that is none."""
+    for pattern in (*words.match, *words.exclude):
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            yield f"{path}{line_of(path, pattern)}: {pattern!r} is no regular expression: {error}"
+
+
+def unknown_system(path: Path, code: Code, systems: Iterable[str]) -> str:
+    """The words against a code of a system that systems.yaml does not have."""
     where = line_of(path, code.code)
     meant = nearest(code.system, systems)
-    return PolicyFileError(f"{path}{where}: code {code.code}: no system {code.system!r} in systems.yaml{meant}")
+    return f"{path}{where}: code {code.code}: no system {code.system!r} in systems.yaml{meant}"
 
 
 def read_systems(folder: Path) -> Systems:

@@ -73,6 +73,7 @@ def test_the_card_the_page_and_the_form_speak_of_this_policy_alone(settings: Set
         said.append(found.get_data(as_text=True))
     assert [FOREIGN.findall(text) for text in said] == [[]] * 4
     assert "At least 2 of:" in said[2]
+    assert "ALT at most 3 times the laboratory&#39;s upper limit of normal, the latest within 6 months" in said[2]
     assert "methotrexate, recorded as given or stated or dispensed, within 12 months" in said[2]
 
 
@@ -94,6 +95,51 @@ def test_a_test_of_the_folder_is_read_from_a_chart(settings: Settings) -> None:
     result = {"resourceType": "Observation", "id": "o", "code": code, "valueString": "Negative", **about}
     assert judged(settings)["3"]["status"] == "unknown"
     assert judged(settings, result)["3"]["status"] == "met"
+
+
+def enzyme(name: str, code: str, value: float, unit: str = "U/L", **more: Any) -> dict[str, Any]:
+    """A result of this month."""
+    coding = {"coding": [{"system": "http://loinc.org", "code": code}]}
+    about = {"status": "final", "subject": {"reference": "Patient/p"}, "effectiveDateTime": "2026-11-10"}
+    value_quantity = {"value": value, "unit": unit}
+    return {"resourceType": "Observation", "id": name, "code": coding, "valueQuantity": value_quantity, **about, **more}
+
+
+def normal(low: float, high: float, unit: str = "U/L", **more: Any) -> dict[str, Any]:
+    """A reference range."""
+    return {"low": {"value": low, "unit": unit}, "high": {"value": high, "unit": unit}, **more}
+
+
+AST = enzyme("ast", "1920-8", 0.5, "ukat/L", referenceRange=[normal(0.17, 0.58, "ukat/L")])
+
+
+def test_a_value_is_held_against_the_laboratorys_own_limit(settings: Settings) -> None:
+    """The card shows the range beside it."""
+    alt = enzyme("alt", "1742-6", 120, referenceRange=[normal(7, 40)])
+    found = judged(settings, AST, alt)["7"]
+    assert found["status"] == "met"
+    assert [fact["display"] for fact in found["evidence"]] == [
+        "ALT 120 U/L on 2026-11-10 (normal 7 U/L - 40 U/L)",
+        "AST 0.5 ukat/L on 2026-11-10 (normal 0.17 ukat/L - 0.58 ukat/L)",
+    ]
+    alt = enzyme("alt", "1742-6", 121, referenceRange=[normal(7, 40)])
+    assert judged(settings, AST, alt)["7"]["status"] == "not-met"
+
+
+@pytest.mark.parametrize(
+    "ranges",
+    [
+        [],
+        [normal(7, 33, appliesTo=[{"text": "female"}]), normal(7, 40, appliesTo=[{"text": "male"}])],
+        [{"text": "7 - 40"}],
+    ],
+)
+def test_a_value_without_one_limit_of_the_laboratory_stays_open(settings: Settings, ranges: list[Any]) -> None:
+    """What is needed says so."""
+    found = judged(settings, AST, enzyme("alt", "1742-6", 10, referenceRange=ranges))["7"]
+    assert (found["status"], found["reason"]) == ("unknown", "inconclusive")
+    assert found["needed"] == "An ALT on or after 2026-05-24, with the laboratory's upper limit of normal"
+    assert found["evidence"][0]["display"] == "ALT 10 U/L on 2026-11-10 (no upper limit of normal with it)"
 
 
 def test_a_fixed_dose_in_milligrams_is_read(settings: Settings) -> None:

@@ -163,7 +163,7 @@ def test_a_patient_who_has_died_is_one_without_a_birth_date_too() -> None:
             {"results": {"t": [{"value": "many", "date": "2026-11-01"}]}},
             "expected a number like 50, <50 or 8-10, found 'many'",
         ),
-        ({"answer": {"q.a": "no"}}, "unknown field `answer`"),
+        ({"answer": {"q.a": "no"}}, "'answer' is not known here; did you mean 'answers'"),
         ({"treatments": [{"of": ["med.x"], "how": "swallowed"}]}, "swallowed"),
     ],
 )

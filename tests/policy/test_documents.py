@@ -91,7 +91,7 @@ def test_an_alias_stands_for_what_it_names(written: Any) -> None:
         ("name: [a]\n", "line 1: `name`: expected a text, found a list"),
         ("- a\n", "line 1: expected a mapping .* found a list"),
         ("name: {a\n", "line 2"),
-        ("", "Expected `object`"),
+        ("", "expected a mapping .* found nothing"),
     ],
 )
 def test_a_document_of_another_shape_is_refused_with_the_place(written: Any, text: str, message: str) -> None:
@@ -173,7 +173,7 @@ def test_a_policy_is_checked_against_the_names_that_it_uses(
     written: Any, tmp_path: Path, name: str, given: dict[str, str], message: str
 ) -> None:
     """A name that nothing answers to would never be found in a record."""
-    written("name: order.d\ntitle: D\nkind: product\n", "value_sets/order.d.yaml")
+    written("name: order.d\ntitle: D\nkind: product\ntext: {match: [d]}\n", "value_sets/order.d.yaml")
     written("systems: {hcpcs: [urn:hcpcs]}\n", "value_sets/systems.yaml")
     written(POLICY.format(**{"order": "order.d", "met": ANSWERED, "more": "", **given}), name)
     if not message:
@@ -186,7 +186,7 @@ def test_a_policy_is_checked_against_the_names_that_it_uses(
 
 def test_a_policy_file_is_read_once(written: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its digest is that of the very content that decides, whoever writes on the file meanwhile."""
-    written("name: order.d\ntitle: D\nkind: product\n", "value_sets/order.d.yaml")
+    written("name: order.d\ntitle: D\nkind: product\ntext: {match: [d]}\n", "value_sets/order.d.yaml")
     written("systems: {hcpcs: [urn:hcpcs]}\n", "value_sets/systems.yaml")
     written(POLICY.format(order="order.d", met=ANSWERED, more=""), "p-1/d/2025-11-20.yaml")
     read: list[str] = []

@@ -8,7 +8,7 @@ import pytest
 
 from cds_service.policy.composed import AllOf, AnyOf, CountOf, IfThen, Not, ToldBy
 from cds_service.policy.criteria import ValueOf
-from cds_service.policy.documents import PolicyFileError, decode
+from cds_service.policy.documents import PolicyFileError, decode, read_document
 from cds_service.policy.language import Expression, Needing, statements_in
 from cds_service.policy.truth import Truth
 
@@ -49,14 +49,17 @@ def test_each_form_becomes_its_statement(written: Any, kind: type) -> None:
         ({"value": {"test": "t", "below": "1", "above": "2"}}, "exactly one of at_most, below, at_least, above"),
         ({"answer": {"question": "q.a"}}, "exactly one of is, at_least, below, given"),
         ({"answer": {"question": "q.a", "is": "yes", "below": "3"}}, "exactly one of is, at_least, below, given"),
-        ({"value": {"test": "t", "below": "fifty"}}, "Invalid decimal string"),
+        ({"value": {"test": "t", "below": "fifty"}}, "`below`: expected a number, found 'fifty'"),
         ({"value": {"test": "t", "below": "NaN"}}, "NaN"),
         ({"value": {"test": "t", "below": "1", "whithin_months": "3"}}, "whithin_months"),
         ({"result": {"test": "t", "is": "maybe"}}, "maybe"),
-        ({"result": {"test": "t", "is": "positive", "within_months": "three"}}, "int"),
+        (
+            {"result": {"test": "t", "is": "positive", "within_months": "three"}},
+            "expected a whole number, found 'three'",
+        ),
         ({"treatment": {"of": ["med.x"], "how": ["swallowed"]}}, "swallowed"),
         ({"measurement": {"test": "t"}}, "measurement"),
-        ({"all": VALUE}, "array"),
+        ({"all": VALUE}, "expected a list, found a mapping"),
     ],
 )
 def test_a_statement_that_cannot_be_is_refused_with_what_is_allowed(written: Any, message: str) -> None:
@@ -67,11 +70,13 @@ def test_a_statement_that_cannot_be_is_refused_with_what_is_allowed(written: Any
     assert str(refused.value).startswith("policies/p.yaml: ")
 
 
-def test_the_message_for_two_kinds_lists_those_there_are() -> None:
+def test_the_message_for_two_kinds_lists_those_there_are(tmp_path: Path) -> None:
     """Whoever writes a policy is told what may stand there, and where."""
+    path = tmp_path / "p.yaml"
+    path.write_text("all:\n- refills: {count: 1}\n- {refills: {count: 0}, answer: {question: q.b, is: no}}\n")
     with pytest.raises(PolicyFileError) as refused:
-        decode(Path("p.yaml"), {"all": [ANSWER, {**VALUE, **ANSWER}]}, Expression)
-    for part in ("told_by", "not", "if", "value", "dose", "$.all[1]"):
+        read_document(path, Expression)
+    for part in ("told_by", "not", "if", "value", "dose", "line 3: "):
         assert part in str(refused.value)
 
 

@@ -5,13 +5,16 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from cds_service.policy.dates import Span
 from cds_service.policy.facts import Interval, Result, Stage, Word
 from cds_service.policy.reasons import Reason
 from cds_service.policy.truth import Truth
 
-from .samples import PRELIMINARY, facts, number, of_test, says, word
+from .samples import PRELIMINARY, answers, facts, number, of_test, says, word
 
 MET, UNKNOWN, NOT_MET = Truth.MET, Truth.UNKNOWN, Truth.NOT_MET
 AT_LEAST_50 = {"value": {"test": "t", "at_least": "50", "within_months": "3"}}
@@ -19,6 +22,7 @@ EVER_AT_MOST_2 = {"value": {"test": "t", "at_most": "2", "pick": "ever", "refute
 NEGATIVE = {"result": {"test": "t", "is": "negative", "within_months": "3"}}
 EVER_POSITIVE = {"result": {"test": "t", "is": "positive", "pick": "ever"}}
 UNTREATED = frozenset({"untreated"})
+NOVEMBER_1 = Span(date(2026, 11, 1), date(2026, 11, 1))
 NOVEMBER = Span(date(2026, 11, 1), date(2026, 11, 30))
 
 
@@ -264,3 +268,117 @@ def test_the_test_that_would_settle_it_is_named() -> None:
     """So that the order for it can be offered."""
     assert says(NEGATIVE, facts()).tests == ("t",)
     assert says(NEGATIVE, of_test(word(Word.NEGATIVE))).tests == ()
+
+
+# -- so many times the laboratory's own upper limit of normal ----------------------------------------------------------
+
+AT_MOST_3_TIMES = {
+    "value": {"test": "t", "at_most": "3", "times": "upper-limit-of-normal", "within_months": "3"},
+    "needed": "An ALT on or after {since}",
+}
+ULN_40 = {"upper_limit_of_normal": Decimal(40), "normal": "7 U/L - 40 U/L"}
+
+
+@pytest.mark.parametrize(
+    ("compare", "under", "at", "over"),
+    [
+        ("at_most", MET, MET, NOT_MET),
+        ("below", MET, NOT_MET, NOT_MET),
+        ("at_least", NOT_MET, MET, MET),
+        ("above", NOT_MET, NOT_MET, MET),
+    ],
+)
+def test_a_limit_in_times_is_that_many_times_the_results_own(
+    compare: str, under: Truth, at: Truth, over: Truth
+) -> None:
+    """2.5 times 40 is 100: just under it, at it and just over it, for each comparison."""
+    written = {"value": {"test": "t", compare: "2.5", "times": "upper-limit-of-normal"}}
+    found = [says(written, of_test(number(value, **ULN_40))).truth for value in ("99.9", "100", "100.1")]
+    assert found == [under, at, over]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (interval("0", "120", high_open=True), MET),
+        (interval("0", "130", high_open=True), Reason.INCONCLUSIVE),
+        (interval("120", None, low_open=True), NOT_MET),
+        (interval("100", None, low_open=True), Reason.INCONCLUSIVE),
+    ],
+)
+def test_a_comparator_is_held_against_the_multiple_as_an_interval(given: Interval, expected: Truth | Reason) -> None:
+    """<120, <130, >120 and >100 against three times 40."""
+    said = says(AT_MOST_3_TIMES, of_test(Result("t", "Observation/t", "t", NOVEMBER_1, value=given, **ULN_40)))
+    assert (said.reason or said.truth) is expected
+
+
+@pytest.mark.parametrize("value", ["1", "100", "100000"])
+def test_a_value_without_the_laboratorys_limit_is_never_decided(value: str) -> None:
+    """However low or high; an older one with its limit does not stand in for it."""
+    said = says(AT_MOST_3_TIMES, of_test(number(value), number("30", "2026-10-01", **ULN_40)))
+    assert (said.truth, said.reason) == (UNKNOWN, Reason.INCONCLUSIVE)
+
+
+def test_what_is_needed_names_the_laboratorys_limit() -> None:
+    """With the policy's own words or without, and not twice."""
+    (needed,) = says(AT_MOST_3_TIMES, of_test(number("100"))).needed
+    assert needed == "An ALT on or after 2026-08-24, with the laboratory's upper limit of normal"
+    said = says({"value": AT_MOST_3_TIMES["value"]}, of_test(number("100")))
+    assert said.needed == ("The result with the laboratory's upper limit of normal",)
+    own = {**AT_MOST_3_TIMES, "needed": "An ALT with its upper limit of normal"}
+    assert says(own, of_test(number("100"))).needed == ("An ALT with its upper limit of normal",)
+
+
+def test_the_range_stands_beside_the_value_where_it_is_asked_for_alone() -> None:
+    """As the source has it; a statement that does not ask shows what it always did."""
+    found = of_test(number("100", **ULN_40), number("90", "2026-10-01"))
+    assert [fact.display for fact in says(AT_MOST_3_TIMES, found).facts] == [
+        "t 100 on 2026-11-01 (normal 7 U/L - 40 U/L)",
+        "t 90 on 2026-10-01 (no upper limit of normal with it)",
+    ]
+    assert [fact.display for fact in says(AT_LEAST_50, found).facts] == ["t 100 on 2026-11-01", "t 90 on 2026-10-01"]
+
+
+def test_a_typed_number_is_not_decided_by_times() -> None:
+    """The form has no range; with its report it does not decide, without it is only stated."""
+    reported, stated = number("30", answer=True), number("30", answer=True, report=False)
+    assert says(AT_MOST_3_TIMES, of_test(reported)).reason is Reason.INCONCLUSIVE
+    assert says(AT_MOST_3_TIMES, of_test(stated)).reason is Reason.ATTESTED_ONLY
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        (number("100"), MET),
+        (number("100", **ULN_40), MET),
+        (number("130", **ULN_40), Reason.REVIEW),
+    ],
+)
+def test_a_yes_on_the_form_stands_where_the_range_lacks_and_not_against_it(
+    result: Result, expected: Truth | Reason
+) -> None:
+    """Both sources under `told_by`, as the docs say."""
+    yes = {"answer": {"question": "q.alt_ok", "is": "yes"}}
+    said = says({"told_by": [AT_MOST_3_TIMES, yes]}, of_test(result, answers=answers(alt_ok=True)))
+    assert (said.reason or said.truth) is expected
+
+
+@given(
+    compare=st.sampled_from(["at_most", "below", "at_least", "above"]),
+    times=st.decimals("0.1", "10", places=1),
+    limit=st.decimals("1", "100", places=1),
+    low=st.decimals("0", "400", places=1),
+    wide=st.one_of(st.none(), st.decimals("0", "100", places=1)),
+    open_ends=st.tuples(st.booleans(), st.booleans()),
+)
+def test_times_decides_as_the_multiplied_limit_does(
+    compare: str, times: Decimal, limit: Decimal, low: Decimal, wide: Decimal | None, open_ends: tuple[bool, bool]
+) -> None:
+    """Any value and comparator: the same word as the plain limit, and open without the laboratory's."""
+    value = Interval(low, None if wide is None else low + wide, *open_ends)
+    plain = {"value": {"test": "t", compare: str(times * limit)}}
+    relative = {"value": {"test": "t", compare: str(times), "times": "upper-limit-of-normal"}}
+    result = Result("t", "Observation/t", "t", NOVEMBER_1, value=value, upper_limit_of_normal=limit)
+    expected, found = says(plain, of_test(result)), says(relative, of_test(result))
+    assert (found.truth, found.reason) == (expected.truth, expected.reason)
+    assert says(relative, of_test(replace(result, upper_limit_of_normal=None))).truth is UNKNOWN
