@@ -9,8 +9,8 @@ from cds_service.pages.changes import changes
 from cds_service.pages.unbroken import unbroken
 from cds_service.pages.words import Said, Wording, months
 from cds_service.policy.compiled import CompiledPolicy, statements_of
-from cds_service.policy.criteria import ResultOf, ValueOf
 from cds_service.policy.library import Library
+from cds_service.policy.measured import ResultOf, ValueOf
 from cds_service.policy.policy import Criterion, Question
 from fhir_mappings.labs import LabTable
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from cds_service.policy import criteria as kinds
+from cds_service.policy import measured
 from cds_service.policy.doses import DoseOf
 from cds_service.policy.language import Expression
 from cds_service.policy.policy import Question
@@ -68,10 +69,10 @@ class Wording:
                 return self._age(statement)
             case kinds.DiagnosisOf():
                 return self._diagnosis(statement)
-            case kinds.ResultOf():
+            case measured.ResultOf():
                 said = "any result" if statement.is_ == "reported" else f"{statement.is_} result"
                 return f"{self._labs.test(statement.test).title}: {said}, {_when(statement)}"
-            case kinds.ValueOf():
+            case measured.ValueOf():
                 return self._value(statement)
             case kinds.AnswerTo():
                 return self._answer(statement)
@@ -108,7 +109,7 @@ class Wording:
         certainty = "refuted" if statement.certainty == "refuted" else "confirmed"
         return f"A {certainty}{active} diagnosis: {self._named(statement.of)}"
 
-    def _value(self, statement: kinds.ValueOf) -> str:
+    def _value(self, statement: measured.ValueOf) -> str:
         test = self._labs.test(statement.test)
         limits = {
             "at most": statement.at_most,
@@ -152,7 +153,7 @@ class Wording:
         return " or ".join(self._sets[name].title for name in sorted(names))
 
 
-def _when(statement: kinds.ResultOf | kinds.ValueOf) -> str:
+def _when(statement: measured.ResultOf | measured.ValueOf) -> str:
     if statement.pick == "ever" or statement.within_months is None:
         return "at any date" if statement.pick == "ever" else "the latest"
     return f"the latest within {months(statement.within_months)}"

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Protocol
 
 from cds_service.policy.compiled import CompiledPolicy, statements_of
-from cds_service.policy.criteria import AnswerTo, CriterionIs, ResultOf, TreatmentWith, ValueOf
+from cds_service.policy.criteria import AnswerTo, CriterionIs, TreatmentWith
 from cds_service.policy.documents import refuse
 from cds_service.policy.facts import Word
+from cds_service.policy.measured import ResultOf, ValueOf
 from cds_service.policy.places import line_at, line_of, nearest
 from cds_service.policy.policy import Policy, Question
 

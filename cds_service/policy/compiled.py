@@ -5,10 +5,11 @@ from functools import cached_property
 from typing import Any
 
 from cds_service.policy.composed import Again, AllOf
-from cds_service.policy.criteria import ResultOf, Statement, TreatmentWith, ValueOf
+from cds_service.policy.criteria import Statement, TreatmentWith
 from cds_service.policy.doses import DoseOf
 from cds_service.policy.facts import NO_NAMES, How, Names
 from cds_service.policy.language import statements_in
+from cds_service.policy.measured import ResultOf, ValueOf
 from cds_service.policy.policy import Criterion, Note, Policy, Question, Row
 
 Shared = Callable[[Statement], Statement]  # one object for equal plain statements, so that each is asked once

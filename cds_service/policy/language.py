@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from msgspec import Struct
 
-from cds_service.policy import composed
+from cds_service.policy import composed, measured
 from cds_service.policy import criteria as kinds
 from cds_service.policy.criteria import Earlier, Statement
 from cds_service.policy.dates import months_before
@@ -65,8 +65,8 @@ class Expression(Struct, frozen=True, forbid_unknown_fields=True, rename={"if_":
     else_: "Expression | None" = None
     age: kinds.Age | None = None
     diagnosis: kinds.DiagnosisOf | None = None
-    result: kinds.ResultOf | None = None
-    value: kinds.ValueOf | None = None
+    result: measured.ResultOf | None = None
+    value: measured.ValueOf | None = None
     answer: kinds.AnswerTo | None = None
     treatment: kinds.TreatmentWith | None = None
     clinician: kinds.ClinicianOf | None = None
@@ -102,7 +102,7 @@ class Expression(Struct, frozen=True, forbid_unknown_fields=True, rename={"if_":
             return built
         parts = statements_in(self)
         windows = [getattr(part, "within_months", None) for part in parts]
-        relative = any(isinstance(part, kinds.ValueOf) and part.times is not None for part in parts)
+        relative = any(isinstance(part, measured.ValueOf) and part.times is not None for part in parts)
         text = asking_for_it(self.needed) if relative else self.needed
         return Needing(built, text, max((months for months in windows if months is not None), default=None))
 

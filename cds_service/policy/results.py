@@ -4,97 +4,22 @@ The rules are those of the policy's reading: a final result decides; a prelimina
 unlisted unit or a result outside the window does not, and each of them has its own word.
 """
 
-from collections.abc import Callable
 from datetime import date
-from decimal import Decimal
 from typing import Literal
 
 from msgspec import Struct
 
 from cds_service.policy.dates import months_before
-from cds_service.policy.facts import Facts, Result, Stage, Word
+from cds_service.policy.decisions import Decision, decided
+from cds_service.policy.facts import Facts, Result, Stage
 from cds_service.policy.reasons import Reason
 from cds_service.policy.said import MET, NOT_MET, NOT_RECORDED, UNKNOWN, Said, unknown
 from cds_service.policy.truth import Truth, negation
-
-Decision = Callable[[Result], tuple[Truth, Reason | None]]
 
 SHOWN = 3  # results of one test that are shown as evidence, the deciding one first
 
 
 Picked = Literal["latest", "ever"]
-
-
-def words_decision(wanted: str, reactive_counts: bool) -> Decision:
-    """Decides a qualitative result: `positive`, `negative`, or `reported` (either of them)."""
-
-    def decide(result: Result) -> tuple[Truth, Reason | None]:
-        word = result.word
-        if word is None and wanted == "reported" and (result.value is not None or "titre" in result.flags):
-            return MET, None  # a titre without a word is a result too
-        if word is None:
-            return UNKNOWN, result.problem or Reason.INCONCLUSIVE
-        if word is Word.INDETERMINATE:
-            return UNKNOWN, Reason.INCONCLUSIVE
-        if wanted == "reported":
-            return MET, None
-        if word is Word.BORDERLINE:
-            return UNKNOWN, Reason.REVIEW
-        if word is Word.NEGATIVE:
-            return (MET if wanted == "negative" else NOT_MET), None
-        if word is Word.REACTIVE and not reactive_counts:
-            return UNKNOWN, Reason.INCONCLUSIVE
-        return (NOT_MET if wanted == "negative" else MET), None
-
-    return decide
-
-
-def number_decision(compare: str, limit: Decimal, refutes: str, of_normal: bool = False) -> Decision:
-    """Decides a measured value; `of_normal`: against `limit` times the result's own upper limit of normal.
-
-    `refutes` "untreated": a value beyond the limit counts against only when taken untreated; else it says nothing
-    (UNKNOWN without a reason).
-    """
-    flipped = compare in ("above", "at_least")
-    below = compare in ("below", "at_least")
-    low = NOT_MET if flipped else MET
-
-    def decide(result: Result) -> tuple[Truth, Reason | None]:
-        value = result.value
-        if value is None or result.problem is not None:
-            return UNKNOWN, result.problem or Reason.INCONCLUSIVE
-        against = limit
-        if of_normal:
-            if result.upper_limit_of_normal is None:
-                return UNKNOWN, Reason.INCONCLUSIVE
-            against = limit * result.upper_limit_of_normal
-        truth = value.below(against) if below else value.at_most(against)
-        if flipped:
-            truth = negation(truth)
-        if truth is UNKNOWN:
-            return UNKNOWN, Reason.INCONCLUSIVE
-        if truth is NOT_MET and "detection-limit" in result.flags:
-            return UNKNOWN, Reason.INCONCLUSIVE
-        if truth is NOT_MET and refutes == "untreated" and "untreated" not in result.flags:
-            return UNKNOWN, None  # a level under replacement neither proves nor refutes
-        if truth is low and "clumped" in result.flags:
-            return UNKNOWN, Reason.REVIEW  # clumping makes a count too low, never too high
-        return truth, None
-
-    return decide
-
-
-_FOR_REVIEW = frozenset({"conflict", "newborn", "other-method", "vitamin-k"})
-
-
-def _decided(result: Result, decide: Decision) -> tuple[Truth, Reason | None]:
-    flags = result.flags
-    if flags:
-        if not _FOR_REVIEW.isdisjoint(flags):
-            return UNKNOWN, Reason.REVIEW
-        if "unreliable" in flags:
-            return UNKNOWN, Reason.INCONCLUSIVE
-    return decide(result)
 
 
 def _day_of(result: Result) -> date:
@@ -198,7 +123,7 @@ def _alone(result: Result, decide: Decision) -> Said | None:
     """What a final result of the record says where it is the only one: the newest, and all there ever was."""
     if result.stage is not Stage.FINAL or result.answer or not result.report:
         return None
-    truth, reason = _decided(result, decide)
+    truth, reason = decided(result, decide)
     return Said(truth, reason or _INCONCLUSIVE[truth], (result,))
 
 
@@ -221,7 +146,7 @@ def _latest(inside: list[Result], perhaps: list[Result], decide: Decision) -> Sa
         return _newest_of_record(record, answers, [*early, *perhaps], decide)
     if answers:
         newest = answers[0]
-        truth, reason = _decided(newest, decide)
+        truth, reason = decided(newest, decide)
         against = _contradicting(truth, [*early, *perhaps], decide)
         if truth is not UNKNOWN and against:
             return unknown(Reason.REVIEW, (newest, *against))
@@ -238,7 +163,7 @@ def _newest_of_record(record: list[Result], answers: list[Result], doubtful: lis
     """What the newest final results say; an answer against them, or something newer that is doubtful, is for review."""
     newest_day = _day_of(record[0])
     same_day = [result for result in record if _day_of(result) == newest_day]
-    verdicts = [(result, *_decided(result, decide)) for result in same_day]
+    verdicts = [(result, *decided(result, decide)) for result in same_day]
     if len(verdicts) > 1:
         truths = {truth for _, truth, _ in verdicts}
         if MET in truths and NOT_MET in truths:
@@ -255,7 +180,7 @@ def _newest_of_record(record: list[Result], answers: list[Result], doubtful: lis
 
 def _contradicting(truth: Truth, others: list[Result], decide: Decision) -> list[Result]:
     contrary = negation(truth)
-    return [other for other in others if _decided(other, decide)[0] is contrary]
+    return [other for other in others if decided(other, decide)[0] is contrary]
 
 
 def _ever(inside: list[Result], decide: Decision) -> Said | None:
@@ -274,7 +199,7 @@ def _ever(inside: list[Result], decide: Decision) -> Said | None:
     for result in inside:
         if result.stage is Stage.ORDERED:
             continue
-        truth, reason = _decided(result, decide)
+        truth, reason = decided(result, decide)
         if truth is UNKNOWN:
             mute.append(result) if reason is None else doubts.append((reason, result))
         elif result.stage is Stage.PRELIMINARY:

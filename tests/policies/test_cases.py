@@ -11,11 +11,12 @@ from msgspec.structs import replace
 
 from cds_service.policy.cases import Case, CaseFile, facts_of, read_cases, run_case
 from cds_service.policy.compiled import CompiledPolicy, statements_of
-from cds_service.policy.criteria import AnswerTo, CriterionIs, NoteThat, ResultOf, ValueOf
+from cds_service.policy.criteria import AnswerTo, CriterionIs, NoteThat
 from cds_service.policy.dates import months_before
 from cds_service.policy.determination import Determination, Finding, determine
 from cds_service.policy.facts import Facts, Interval
 from cds_service.policy.library import load_library
+from cds_service.policy.measured import ResultOf, ValueOf
 from cds_service.policy.policy import Criterion
 from cds_service.policy.reasons import Outcome, Reason, Status
 from cds_service.policy.value_sets import read_systems

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from cds_service.policy.composed import AllOf, AnyOf, CountOf, IfThen, Not, ToldBy
-from cds_service.policy.criteria import ValueOf
 from cds_service.policy.documents import PolicyFileError, decode, read_document
 from cds_service.policy.language import Expression, Needing, statements_in
+from cds_service.policy.measured import ValueOf
 from cds_service.policy.truth import Truth
 
 from .samples import facts, number, of_test, says, statement
