@@ -20,8 +20,8 @@ from opentelemetry.trace import Span, set_span_in_context
 from cds_service.policy.compiled import CompiledPolicy
 from cds_service.policy.determination import Determination
 from cds_service.policy.facts import Facts
+from fhir_mappings.asked import Reader
 from fhir_mappings.queries import Query, Reply
-from fhir_mappings.reads import Reader
 from fhir_mappings.servers import Server
 from hooks.book import Book, Entry, Receipt
 from hooks.service import Service

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from cds_service.policy.dates import day_span
 from cds_service.policy.facts import NO_NAMES, Facts, Result
+from fhir_mappings.asked import Asked, Needs, Reader, users
 from fhir_mappings.bills import read_bills
 from fhir_mappings.codes import CodeIndex
 from fhir_mappings.condition import read_conditions, read_reasons
@@ -27,13 +28,11 @@ from fhir_mappings.practitioner import read_clinicians
 from fhir_mappings.prefetch import Prefetched, read_prefetch
 from fhir_mappings.queries import Failure
 from fhir_mappings.questionnaire_response import read_answers
-from fhir_mappings.reads import Asked, Needs, Reader, Reads, Wanted, users
+from fhir_mappings.reads import Reads
 from fhir_mappings.record import Record
 from fhir_mappings.references import Json, children, own_reference, word
 from fhir_mappings.result_values import NO_RESULTS, doubted
 from fhir_mappings.servers import Server, base_of
-
-__all__ = ["Asked", "Chart", "Needs", "Vocabulary", "Wanted", "chart_of", "collect", "gather", "outline_of"]
 
 
 class Vocabulary(Struct, frozen=True):

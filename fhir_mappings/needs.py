@@ -8,7 +8,8 @@ from cds_service.policy.compiled import CompiledPolicy
 from cds_service.policy.dates import months_before
 from cds_service.policy.facts import NO_NAMES, Facts, Names, Result
 from fhir_mappings.answered import answered_results, in_the_words_of
-from fhir_mappings.chart import Asked, Chart, Needs, Wanted
+from fhir_mappings.asked import Asked, Needs, Wanted
+from fhir_mappings.chart import Chart
 from fhir_mappings.infancy import with_infancy
 from fhir_mappings.labs import LabTable
 

@@ -4,14 +4,12 @@ Knows which query answers for which source, and when an answer is all there is. 
 in part, ends in `Record.unread`: not read is never "nothing there".
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from msgspec import Struct
-
-from cds_service.policy.facts import NO_NAMES, Names, Stage
+from cds_service.policy.facts import Stage
+from fhir_mappings.asked import Asked, Needs, Reader, Wanted, users
 from fhir_mappings.codes import CodeIndex
 from fhir_mappings.coverage import named_coverages, unresolved_payors
 from fhir_mappings.labs import LabTable
@@ -21,7 +19,7 @@ from fhir_mappings.practitioner import unresolved_people, without_role
 from fhir_mappings.prefetch import ROW_OF, ROWS, Prefetched, State
 from fhir_mappings.queries import NOT_OFFERED, Query, Reply
 from fhir_mappings.record import Record
-from fhir_mappings.references import Json, child, first_text, is_id, word
+from fhir_mappings.references import child, first_text, is_id, word
 from fhir_mappings.servers import Server
 
 _ROUNDS = 4  # the first, and three hops: role → practitioner → their roles → organisation
@@ -29,49 +27,6 @@ _ONE_BY_ONE = 3  # up to so many references of a type are read, more are searche
 _AT_MOST = 60  # references of a type that are followed for one call
 _URL_CHARACTERS = 6000  # of the codes in one search
 _SCAN = 200  # newest laboratory results that are looked through for tests without a common code
-
-
-class Wanted(Struct, frozen=True):
-    """How much of a test a policy needs: never more than its newest `count` results are read.
-
-    With `since`, the newest results decide and only those from that day on: more than `count` of them lose nothing.
-    Without it any result of the whole history can decide, so where there are more than `count`, the rest is unread.
-    """
-
-    count: int
-    since: date | None = None
-
-
-class Needs(Struct, frozen=True):
-    """What a policy asks of the record."""
-
-    tests: Mapping[str, Wanted]  # by name of a row in labs.yaml
-    types: frozenset[str]  # FHIR resource types; rows of prefetch.py
-    questionnaires: tuple[str, ...] = ()  # `Questionnaire/<name>` on the plan's own FHIR endpoint
-    billed: Names = NO_NAMES  # product sets that are looked for among the charges
-    together: Mapping[str, str] = {}  # linkId → linkId whose date and report it shares, where its name does not show it
-
-
-class Asked(Struct, frozen=True):
-    """The parts of a hook call that the record is gathered for."""
-
-    patient_id: str
-    orders: tuple[Json, ...]  # those to be answered
-    day: date  # evaluation day
-    drafts: tuple[object, ...] = ()  # every resource of the draft bundle, the orders among them
-    prefetch: object = None
-    user: str | None = None  # context.userId, `Practitioner/x` or `PractitionerRole/x`
-    performer: str | None = None  # order-dispatch: whom the order goes to
-    encounter_id: str | None = None
-    fhir_server: str | None = None  # as the call names it, whether or not it may be called
-    beside: Mapping[str, Json] = {}  # full URL → what the orders of the draft bundle may refer to by it
-
-
-class Reader(Protocol):
-    """What reads a FHIR server: FhirClient, or a stand-in."""
-
-    def read_all(self, server: Server, queries: Sequence[Query], deadline: float) -> Sequence[Reply]:
-        """One reply for each query, in order, by the deadline."""
 
 
 class _Ask(NamedTuple):
@@ -295,11 +250,6 @@ def _portions(tokens: Sequence[str]) -> Iterator[str]:
         size += len(token) + 3  # the comma, and the bar that becomes %7C
     if portion:
         yield ",".join(portion)
-
-
-def users(asked: Asked) -> tuple[str, ...]:
-    """Who acts in the call beside the people that the order names."""
-    return tuple(name for name in (asked.user, asked.performer) if name)
 
 
 def _decided(ask: _Ask, reply: Reply, labs: LabTable) -> bool:

@@ -16,7 +16,8 @@ from typing import Any
 from msgspec import Struct
 
 from cds_service.policy.determination import Determination
-from fhir_mappings.chart import Needs, chart_of, complete_record, open_record, outline_of
+from fhir_mappings.asked import Needs
+from fhir_mappings.chart import chart_of, complete_record, open_record, outline_of
 from fhir_mappings.fhir_dates import parse_date
 from fhir_mappings.needs import needs_of
 from fhir_mappings.questionnaire_response import SOURCE as ANSWERS

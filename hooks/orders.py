@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from cds_service.policy.facts import NO_NAMES
-from fhir_mappings.chart import Asked, Needs, collect
+from fhir_mappings.asked import Asked, Needs
+from fhir_mappings.chart import collect
 from fhir_mappings.order import ordered_products, unread_product
 from fhir_mappings.prefetch import read_prefetch
 from fhir_mappings.queries import Query

@@ -10,8 +10,8 @@ from cds_service.policy.compiled import CompiledPolicy
 from cds_service.policy.determination import Determination, determine
 from cds_service.policy.facts import Facts
 from cds_service.policy.library import Library
+from fhir_mappings.asked import Reader
 from fhir_mappings.chart import Vocabulary
-from fhir_mappings.reads import Reader
 from fhir_mappings.servers import Server
 from hooks.book import Book, KeptForms
 from hooks.coverage_information import Dialect, Links

@@ -12,7 +12,8 @@ from cds_service.policy.facts import Facts
 from cds_service.smart.fields import Answers, answers_in, asked_only, items_of
 from cds_service.smart.problems import LAUNCH_AGAIN, ProblemError, SignedOutError
 from cds_service.smart.session import Session
-from fhir_mappings.chart import Asked, Needs, chart_of, complete_record, open_record
+from fhir_mappings.asked import Asked, Needs
+from fhir_mappings.chart import chart_of, complete_record, open_record
 from fhir_mappings.needs import needs_of
 from fhir_mappings.queries import Failure
 from fhir_mappings.record import Record

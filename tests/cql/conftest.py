@@ -12,7 +12,8 @@ from signing import BODY, PUBLIC, TODAY, whole_record
 
 from cds_service.dtr.forms import Form, Forms
 from elm import node
-from fhir_mappings.chart import Asked, chart_of, collect
+from fhir_mappings.asked import Asked
+from fhir_mappings.chart import chart_of, collect
 from fhir_mappings.needs import facts_for, needs_of
 from hooks.service import Service
 from hooks.wire import encode

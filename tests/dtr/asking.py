@@ -10,7 +10,8 @@ from werkzeug.test import TestResponse
 from cds_service.demo.stories import Story
 from cds_service.dtr.package import Known
 from cds_service.policy.determination import determine
-from fhir_mappings.chart import Asked, chart_of, collect
+from fhir_mappings.asked import Asked
+from fhir_mappings.chart import chart_of, collect
 from fhir_mappings.needs import facts_for, needs_of
 from hooks.service import Service
 from hooks.wire import decode, encode

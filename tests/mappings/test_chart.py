@@ -12,7 +12,8 @@ import pytest
 import responses
 from mapping_samples import BASE, CODES, DAY, NUCC, SYSTEMS, bundle, concept, condition, of_patient, order
 
-from fhir_mappings.chart import Asked, Chart, Needs, Vocabulary, Wanted, gather
+from fhir_mappings.asked import Asked, Needs, Wanted
+from fhir_mappings.chart import Chart, Vocabulary, gather
 from fhir_mappings.client import FhirClient
 from fhir_mappings.coverage import CoverageState
 from fhir_mappings.labs import read_labs
