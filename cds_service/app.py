@@ -72,6 +72,7 @@ def load_knowledge(folder: Path | None = None) -> Knowledge:
     labs = read_labs(read_systems(root / "value_sets"), own=own)
     vocabulary = [*sorted((root / "value_sets").glob("*.yaml")), LABS_FILE, *([own] if own.exists() else [])]
     library = load_library(root, labs.tests, _digest_of(vocabulary))
+    labs.limited = library.limited
     return Knowledge(library, labs, CodeIndex(library.value_sets, library.systems))
 
 

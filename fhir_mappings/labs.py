@@ -197,6 +197,7 @@ class LabTable:
         self.words = file.words
         self.flags = file.flags
         self.tests: dict[str, LabTest] = {test.name: test for test in file.tests}
+        self.limited = self.names  # tests whose laboratory's own limit is read: all, or those that a policy needs it of
         self.systems = SystemNames(systems)
         self._codes: dict[tuple[str, str], list[tuple[LabTest, LabCode]]] = {}
         self._excluded: dict[tuple[str, str], set[str]] = {}

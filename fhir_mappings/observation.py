@@ -118,7 +118,8 @@ def _result(element: dict[str, Any], match: Match, frame: Frame, labs: LabTable)
             said |= flags_of(labs, test.name, text)
     if said:
         flags = ResultFlags.settled(flags | said)
-    limit, normal = upper_limit_of_normal(element, test) if "referenceRange" in element else NO_LIMIT
+    limited = test.name in labs.limited and "referenceRange" in element
+    limit, normal = upper_limit_of_normal(element, test) if limited else NO_LIMIT
     shown = result_display(test, found.shown, frame.date_text, frame.stage) + flag_words(labs, test.name, flags)
     return Result(
         test.name,

@@ -80,6 +80,11 @@ class CompiledPolicy:
         return wanted
 
     @cached_property
+    def limited(self) -> Names:
+        """The tests whose values are held against the laboratory's own limit."""
+        return frozenset(found.test for found in self.statements if isinstance(found, ValueOf) and found.times)
+
+    @cached_property
     def sets(self) -> Names:
         """Every value set that a statement names."""
         names = [getattr(statement, part, NO_NAMES) for statement in self.statements for part in _SET_FIELDS]

@@ -37,6 +37,7 @@ class Library:
                 by_product.setdefault(product, []).append(policy)
         self._by_product = by_product
         self.tests = frozenset(test for policy in policies for test in policy.tests)  # that some policy asks for
+        self.limited = NO_NAMES.union(*(policy.limited for policy in policies))  # held against a laboratory's own limit
         self.billed = NO_NAMES.union(*(policy.billed for policy in policies))  # product sets looked for in bills
         self._by_version = {(p.source.policy.casefold(), p.source.drug, p.source.version): p for p in policies}
 
