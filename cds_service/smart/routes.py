@@ -45,7 +45,7 @@ from hooks.service import Service
 _STATE = re.compile(r"[A-Za-z0-9_\-]{20,100}")
 _READING_S = 8.0
 _TRY_AGAIN = "Try again in a moment."
-_FILES_TOO_LARGE = (
+FILES_TOO_LARGE = (
     "The files are too large together",
     "None was taken. The form says how large each may be: choose smaller ones, or go on without.",
 )
@@ -131,7 +131,7 @@ def smart_blueprint(desk: Desk, settings: Settings) -> Blueprint:
         _check_own(session, sent)
         g.sent = session, sent, files
         if LEFT_OUT in request.headers:
-            raise ProblemError(413, *_FILES_TOO_LARGE)
+            raise ProblemError(413, *FILES_TOO_LARGE)
         try:
             case = _case(desk, session)
             step = completed if sent.get("action") == "complete" else saved

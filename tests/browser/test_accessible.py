@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import pytest
 from other_ehr import OtherEhr
 from steps import THREE, answer, complete, open_chart, open_form, sign
+
+from cds_service.smart.problems import ProblemError
+from cds_service.smart.routes import FILES_TOO_LARGE
+from hooks.refusals import Refusal
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -83,6 +88,14 @@ def test_pages_for_what_goes_wrong_have_no_finding(page: Page, ehr: OtherEhr, fi
     assert findings_of(again) == []
 
 
+# What a form's page answers with what was typed, and the heading of each.
+TROUBLES = (
+    (RuntimeError(), "This did not work"),
+    (ProblemError(413, *FILES_TOO_LARGE), "The files are too large together"),
+    (Refusal(429, "throttled", "too many requests"), "Too much was asked for at once"),
+)
+
+
 @pytest.mark.parametrize(("width", "scale"), [(390, 1), (768, 1), (640, 2)])
 def test_pages_that_end_a_form_have_no_finding_at_any_width(
     new_page: Callable[..., Page],
@@ -92,7 +105,10 @@ def test_pages_that_end_a_form_have_no_finding_at_any_width(
     width: int,
     scale: int,
 ) -> None:
-    """Refused launches, a fault, signed out, and done with criteria still open; 640 twice as dense is 1280 at 200 %."""
+    """Refused launches, what goes wrong with a form, signed out, and done with criteria still open.
+
+    640 twice as dense is 1280 at 200 %.
+    """
     page = new_page(width, 800, device_scale_factor=scale)
 
     def look() -> None:
@@ -111,12 +127,13 @@ def test_pages_that_end_a_form_have_no_finding_at_any_width(
         page.goto(service + path)
         page.locator(".problem h1").wait_for()
         look()
-    launch()
-    with monkeypatch.context() as patched:
-        patched.setattr("cds_service.smart.routes.saved", lambda *_: 1 / 0)
-        page.get_by_role("button", name="Save for later").click()
-        page.get_by_role("heading", name="This did not work").wait_for()
-    look()
+    for trouble, heading in TROUBLES:
+        launch()
+        with monkeypatch.context() as patched:
+            patched.setattr("cds_service.smart.routes.saved", Mock(side_effect=trouble))
+            page.get_by_role("button", name="Save for later").click()
+            page.get_by_role("heading", name=heading).wait_for()
+        look()
     ehr.tokens.clear()
     page.get_by_role("button", name="Save for later").click()
     page.get_by_role("heading", name="You were signed out").wait_for()
