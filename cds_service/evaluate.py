@@ -20,13 +20,13 @@ from hooks import order_sign
 from hooks.answer import answer
 from hooks.bundles import ORDER_TYPES, DraftOrder
 from hooks.call import Call
+from hooks.cards import DETERMINATION
 from hooks.hook import Subjects
 from hooks.refusals import Refusal
 from hooks.service import Caller, Moment
 from hooks.wire import decode, encode
 
 WIDTH = 110
-NAME = "drug-coverage.determination"
 
 
 class EvaluationError(ValueError):
@@ -44,19 +44,19 @@ def evaluate_bundle(body: bytes, order_id: str | None, day: date, as_json: bool,
         raise EvaluationError(refusal.diagnostics) from None
     told = [card for card in response["cards"] if card["source"]["topic"]["code"] == "guideline"]
     if as_json:
-        judged = [card["extension"][NAME] for card in told if _is_judged(card)]
+        judged = [card["extension"][DETERMINATION] for card in told if _is_judged(card)]
         return encode({"determinations": judged, **response}).decode()
     names = ", ".join(draft.reference for draft in call.subjects.drafts)
     return "\n\n".join(map(_shown, told)) or f"No drug policy was found for {names}."
 
 
 def _is_judged(card: dict[str, Any]) -> bool:
-    return NAME in card["extension"]
+    return DETERMINATION in card["extension"]
 
 
 def _shown(card: dict[str, Any]) -> str:
     if _is_judged(card):
-        return _table(card["extension"][NAME], card)
+        return _table(card["extension"][DETERMINATION], card)
     return textwrap.fill(plain(f"{card['summary']}. {card['detail']}", 1000), WIDTH)
 
 

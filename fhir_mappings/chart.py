@@ -22,7 +22,7 @@ from fhir_mappings.document import read_notes
 from fhir_mappings.labs import LabTable
 from fhir_mappings.medication import read_treatments
 from fhir_mappings.observation import read_observation
-from fhir_mappings.order import read_order, uncoded_product, unread_product
+from fhir_mappings.order import is_unidentified, read_order, unread_product
 from fhir_mappings.patient import read_patient
 from fhir_mappings.practitioner import read_clinicians
 from fhir_mappings.prefetch import Prefetched, read_prefetch
@@ -53,7 +53,7 @@ class Chart(Struct, frozen=True):
     ordered: tuple[Json, ...]  # active ServiceRequests of this patient as they came
     broken: Mapping[str, tuple[str, ...]]  # source → references of what could not be read
     failures: Mapping[str, Failure]  # what was asked of the server → why it is not there
-    uncoded: bool = False  # it orders a drug by no code that the drug could be known by
+    unidentified: bool = False  # nothing tells which drug it orders
 
 
 def gather(
@@ -151,7 +151,7 @@ def chart_of(
         tuple(request for request in record.of("ServiceRequest") if word(request, "status") == "active"),
         {source: tuple(dict.fromkeys(names)) for source, names in record.broken.items()},
         dict(record.failures),
-        uncoded_product(order, record, codes),
+        is_unidentified(order, read.products, record, codes),
     )
 
 
@@ -172,8 +172,8 @@ def outline_of(record: Record, order: Json, asked: Asked, vocabulary: Vocabulary
         answers={},
         unread=frozenset(record.unread),
     )
-    uncoded = uncoded_product(order, record, vocabulary.codes)
-    return Chart(facts, coverage, record.at(record.patient), {}, (), {}, dict(record.failures), uncoded)
+    unidentified = is_unidentified(order, facts.order.products, record, vocabulary.codes)
+    return Chart(facts, coverage, record.at(record.patient), {}, (), {}, dict(record.failures), unidentified)
 
 
 def _results(record: Record, needs: Needs, labs: LabTable) -> dict[str, tuple[Result, ...]]:

@@ -80,11 +80,12 @@ def ordered_products(order: Json, record: Record, codes: CodeIndex) -> Names:
     return found
 
 
-def uncoded_product(order: Json, record: Record, codes: CodeIndex) -> bool:
-    """True for a medication order without a code, listed or not, of any system that products are known by."""
-    return word(order, "resourceType") == "MedicationRequest" and not any(
-        codes.tells(concept, "product") for concept in (*product_concepts(order, record), *_concepts_beside(order))
-    )
+def is_unidentified(order: Json, products: Names, record: Record, codes: CodeIndex) -> bool:
+    """True for a medication order of none of the `products` known here, and without a code that tells another drug."""
+    if products or word(order, "resourceType") != "MedicationRequest":
+        return False
+    concepts = (*product_concepts(order, record), *_concepts_beside(order))
+    return not any(codes.tells(concept, "product") for concept in concepts)
 
 
 def _concepts_beside(order: Json) -> Iterator[Json]:

@@ -11,6 +11,7 @@ from hooks.coverage_information import Dialect, Links
 from hooks.wire import encode
 from hooks.wording import PLAIN, Telling
 
+DETERMINATION = "drug-coverage.determination"  # the card extension with what was found, criterion by criterion
 _TOPICS = {
     "2.2": "http://terminology.hl7.org/CodeSystem/cdshooks-card-type",
     "plain": "http://terminology.hl7.org/CodeSystem/cdshooks-card-type",
@@ -43,7 +44,7 @@ def guidance_card(
         ],
         "extension": {
             **_about(said.order, dialect),
-            "drug-coverage.determination": determination_extension(said, assertion_id),
+            DETERMINATION: determination_extension(said, assertion_id),
         },
     }
 

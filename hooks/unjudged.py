@@ -50,7 +50,7 @@ def instead_of_judging(
                 "book it on the order, or ask the plan."
             )
         )
-    if chart.uncoded and not chart.facts.order.products:
+    if chart.unidentified:
         return Instead(
             conditional(
                 "The drug could not be identified: the order has no RxNorm, NDC or HCPCS code that tells which it is, "

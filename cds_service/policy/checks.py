@@ -7,7 +7,6 @@ from typing import Protocol
 
 from cds_service.policy.compiled import CompiledPolicy, statements_of
 from cds_service.policy.criteria import AnswerTo, CriterionIs, TreatmentWith
-from cds_service.policy.documents import refuse
 from cds_service.policy.facts import Word
 from cds_service.policy.measured import ResultOf, ValueOf
 from cds_service.policy.places import line_at, line_of, nearest
@@ -36,24 +35,14 @@ class KnownTest(Protocol):
     def factor(self, unit: str) -> Decimal | None: ...
 
 
-def check_policy(
-    path: Path,
-    policy: CompiledPolicy,
-    value_sets: Mapping[str, KnownSet],
-    systems: Iterable[str],
-    tests: Mapping[str, KnownTest],
-) -> None:
-    """Raises PolicyFileError with every fault: the file, the line, what was found and what is known."""
-    refuse(_faults(path, policy, value_sets, systems, tests))
-
-
-def _faults(
+def policy_faults(
     path: Path,
     policy: CompiledPolicy,
     value_sets: Mapping[str, KnownSet],
     systems: Iterable[str],
     tests: Mapping[str, KnownTest],
 ) -> Iterator[str]:
+    """Every fault of a policy file: the file, the line, what was found and what is known."""
     source = policy.source
     if path.parent.name != source.drug or path.parent.parent.name != source.policy.lower():
         own = f"{source.policy.lower()}/{source.drug}/"

@@ -5,9 +5,9 @@ from datetime import date
 from hashlib import sha256
 from pathlib import Path
 
-from cds_service.policy.checks import KnownTest, check_policy
+from cds_service.policy.checks import KnownTest, policy_faults
 from cds_service.policy.compiled import CompiledPolicy
-from cds_service.policy.documents import PolicyFileError, decode, each, parse_text, read_content
+from cds_service.policy.documents import PolicyFileError, decode, each, parse_text, read_content, refuse
 from cds_service.policy.facts import NO_NAMES, Names
 from cds_service.policy.places import line_of
 from cds_service.policy.policy import Policy
@@ -107,7 +107,7 @@ def _read_policy(
             raise PolicyFileError(f"{path}: expected no `version`: the file's name is the version")
         written["version"] = version.isoformat()
     policy = CompiledPolicy(decode(path, written, Policy), sha256(content).hexdigest())
-    check_policy(path, policy, value_sets, systems.systems, tests)
+    refuse(policy_faults(path, policy, value_sets, systems.systems, tests))
     return policy
 
 

@@ -53,7 +53,7 @@ def test_an_interval_meets_a_limit_only_when_all_of_it_does(given: Interval, at_
     assert given.below(Decimal(2)) is below
 
 
-@pytest.mark.parametrize(
+COMPARED = pytest.mark.parametrize(
     ("compare", "under", "at", "over"),
     [
         ("at_most", MET, MET, NOT_MET),
@@ -62,6 +62,9 @@ def test_an_interval_meets_a_limit_only_when_all_of_it_does(given: Interval, at_
         ("above", NOT_MET, NOT_MET, MET),
     ],
 )
+
+
+@COMPARED
 def test_each_comparison_is_exact_at_its_limit(compare: str, under: Truth, at: Truth, over: Truth) -> None:
     """Which side the limit itself is on."""
     written = {"value": {"test": "t", compare: "200"}}
@@ -279,15 +282,7 @@ AT_MOST_3_TIMES = {
 ULN_40 = {"upper_limit_of_normal": Decimal(40), "normal": "7 U/L - 40 U/L"}
 
 
-@pytest.mark.parametrize(
-    ("compare", "under", "at", "over"),
-    [
-        ("at_most", MET, MET, NOT_MET),
-        ("below", MET, NOT_MET, NOT_MET),
-        ("at_least", NOT_MET, MET, MET),
-        ("above", NOT_MET, NOT_MET, MET),
-    ],
-)
+@COMPARED
 def test_a_limit_in_times_is_that_many_times_the_results_own(
     compare: str, under: Truth, at: Truth, over: Truth
 ) -> None:
