@@ -188,6 +188,7 @@ def build_service(
     library, labs = knowledge.library, knowledge.labs
     tests = sorted(library.tests)
     own_secret = secrets.token_bytes(32)
+    circuits = circuits or Circuits()
     return Service(
         library=library,
         vocabulary=Vocabulary(knowledge.codes, labs, settings.public_url),
@@ -210,6 +211,7 @@ def build_service(
         book=book,
         issues_numbers=settings.authorization == "issue",
         log=service_log(),
+        turn=circuits.turn,
     )
 
 

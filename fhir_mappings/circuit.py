@@ -11,10 +11,13 @@ once.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import Enum
 
 from msgspec import Struct
+
+from fhir_mappings.servers import Server
 
 
 class Patience(Struct, frozen=True):
@@ -24,6 +27,7 @@ class Patience(Struct, frozen=True):
     fair_s: float = 1.0  # a round that had less time says nothing about a server that did not answer
     first_s: float = 5.0  # until the first probe; twice as long after each one that fails
     longest_s: float = 30.0
+    turn_s: float = 0.25  # that a caller waits for its turn
     folders: int = 32  # below one registered base that are kept in mind
 
 
@@ -66,6 +70,7 @@ class Circuits:
         self._patience = patience or Patience()
         self._clock, self._note = clock, note
         self._servers: dict[str, _Server] = {}
+        self._turns: dict[str, threading.Lock] = {}  # by registered base
         self._lock = threading.Lock()
 
     def admit(self, base: str, registered: str, deadline: float) -> Admission:
@@ -80,6 +85,31 @@ class Circuits:
                 return Admission.NONE
             server.probing = True
             return Admission.PROBE
+
+    @contextmanager
+    def turn(self, server: Server | None) -> Iterator[None]:
+        """What is done for the callers of a server that is left alone is done for one after another.
+
+        Judged without their charts, they wait for nothing but the interpreter, and together would keep it from all
+        others. Who waits too long goes on all the same: the one before may be reading, the server being asked again.
+        """
+        lock = self._turn_of(server) if server is not None else None
+        if lock is None:
+            yield
+            return
+        taken = lock.acquire(timeout=self._patience.turn_s)
+        try:
+            yield
+        finally:
+            if taken:
+                lock.release()
+
+    def _turn_of(self, server: Server) -> "threading.Lock | None":
+        with self._lock:
+            known = self._servers.get(server.base)
+            if known is None or not known.shut_s or not (known.probing or self._clock() < known.probe_at):
+                return None
+            return self._turns.setdefault(known.registered or server.base, threading.Lock())
 
     def heard(self, base: str) -> None:
         """The server answered something."""

@@ -53,8 +53,15 @@ def answer(call: Call, hook: Hook, service: Service, caller: Caller, moment: Mom
 
 def answered(call: Call, hook: Hook, service: Service, caller: Caller, moment: Moment) -> Answered:
     """The CDS Hooks response with what was judged. Raises Refusal."""
-    dialect: Dialect = "2.2" if call.requested_version else caller.dialect or service.default_dialect
     server = caller.server_for(call.fhir_server, call.token) if call.fhir_server else None
+    with service.turn(server):
+        return _answered(call, hook, service, caller, server, moment)
+
+
+def _answered(
+    call: Call, hook: Hook, service: Service, caller: Caller, server: Server | None, moment: Moment
+) -> Answered:
+    dialect: Dialect = "2.2" if call.requested_version else caller.dialect or service.default_dialect
     orders, unread = orders_of(call, service, server, moment)
     if not orders and not unread:
         return Answered({"cards": [], "systemActions": []})

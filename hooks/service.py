@@ -1,6 +1,7 @@
 """What calls are answered with, built once; and what is new with each call: the moment and the caller."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from datetime import date
 from typing import Any
 
@@ -53,6 +54,7 @@ class Service(Struct, frozen=True):
     issues_numbers: bool
     log: Any
     determine: Callable[[CompiledPolicy, Facts], Determination] = determine
+    turn: Callable[[Server | None], AbstractContextManager[None]] = lambda server: nullcontext()  # see Circuits.turn
     form_app: bool = False  # the documentation form can be launched as a SMART app
     # FHIR base, patient id and deadline (monotonic seconds) → completed forms that this EHR did not take
     kept_forms: Callable[[str, str, float], KeptForms] = lambda base, patient, deadline: KeptForms()

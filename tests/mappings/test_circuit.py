@@ -174,6 +174,84 @@ def test_each_server_has_its_own(circuits: Circuits, clock: Clock) -> None:
     assert admitted(circuits, clock, OTHER) is Admission.ALL
 
 
+def entered(circuits: Circuits, base: str = BASE, registered: str = BASE) -> threading.Event:
+    """Set when a caller of that server, in a thread of its own, has its turn."""
+    has_turn = threading.Event()
+
+    def call() -> None:
+        with circuits.turn(Server(base, registered=registered)):
+            has_turn.set()
+
+    threading.Thread(target=call, daemon=True).start()
+    return has_turn
+
+
+@pytest.fixture
+def slow(clock: Clock) -> Circuits:
+    """Circuits whose callers wait for their turn as long as it takes."""
+    return Circuits(Patience(turn_s=60.0), clock=clock)
+
+
+def test_callers_of_a_server_that_is_left_alone_take_turns(slow: Circuits, clock: Clock) -> None:
+    """They wait for nothing but the interpreter, and would keep it from others."""
+    shut(slow, clock)
+    with slow.turn(Server(BASE, registered=BASE)):
+        next_one = entered(slow)
+        assert not next_one.wait(0.2)
+    assert next_one.wait(10)
+
+
+def test_folders_of_one_registered_base_share_the_turns(slow: Circuits, clock: Clock) -> None:
+    """A client gets no more of them by naming folders."""
+    for base in (f"{BASE}/a", f"{BASE}/b"):
+        for _ in range(3):
+            began = clock.now
+            assert slow.admit(base, BASE, clock.now + 4.0) is Admission.ALL
+            slow.silent(base, began, True, False)
+    with slow.turn(Server(f"{BASE}/a", registered=BASE)):
+        assert not entered(slow, f"{BASE}/b").wait(0.2)
+
+
+def test_callers_of_a_server_that_is_well_take_no_turns(slow: Circuits, clock: Clock) -> None:
+    """Nor do those of another server."""
+    shut(slow, clock)
+    admitted(slow, clock, OTHER)
+    with slow.turn(Server(BASE, registered=BASE)), slow.turn(Server(OTHER, registered=OTHER)):
+        assert entered(slow, OTHER, OTHER).wait(10)
+
+
+def test_callers_of_a_server_that_answers_again_take_no_turns(slow: Circuits, clock: Clock) -> None:
+    """At once, not when it would have been asked again."""
+    shut(slow, clock)
+    slow.heard(BASE)
+    with slow.turn(Server(BASE, registered=BASE)):
+        assert entered(slow).wait(10)
+
+
+def test_the_caller_that_may_probe_keeps_nobody_waiting(slow: Circuits, clock: Clock) -> None:
+    """A probe waits for its server, which is no reason for others to wait too."""
+    shut(slow, clock)
+    clock.now += 6.0
+    with slow.turn(Server(BASE, registered=BASE)):
+        assert entered(slow).wait(10)
+
+
+def test_who_waits_too_long_for_a_turn_goes_on(clock: Clock) -> None:
+    """The turn is for fairness; an answer is due all the same."""
+    circuits = Circuits(Patience(turn_s=0.05), clock=clock)
+    shut(circuits, clock)
+    with circuits.turn(Server(BASE, registered=BASE)):
+        assert entered(circuits).wait(10)
+
+
+def test_a_call_that_fails_gives_its_turn_back(slow: Circuits, clock: Clock) -> None:
+    """Whatever goes wrong in it."""
+    shut(slow, clock)
+    with pytest.raises(ValueError, match="broken"), slow.turn(Server(BASE, registered=BASE)):
+        raise ValueError("broken")
+    assert entered(slow).wait(10)
+
+
 def test_folders_below_one_base_push_out_none_of_another(clock: Clock, noted: Noted) -> None:
     """However many folders a client names, what is known of another client's server is kept."""
     circuits = Circuits(Patience(folders=4), clock, noted)

@@ -2,16 +2,30 @@
 
 import json
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 
 import pytest
 import responses
 from flask.testing import FlaskClient
+from msgspec.structs import replace
 from signing import BASE, BY_ID, PUBLIC, Ehr, FhirServer, Json, criterion, outcomes, said_of
 
-from cds_service.app import create_app
+from cds_service.app import build_service, create_app
+from cds_service.policy.compiled import CompiledPolicy
+from cds_service.policy.determination import Determination
+from cds_service.policy.facts import Facts
 from cds_service.settings import read_settings
+from fhir_mappings.circuit import Circuits
+from fhir_mappings.servers import Server
+from hooks import order_sign
+from hooks.answer import answered
+from hooks.call import parse_call
+from hooks.service import Caller, Moment
+from hooks.wire import encode
 
 MET = BY_ID["demo-hemgenix-met"]
 OTHER = "https://other.example/fhir"
@@ -79,3 +93,29 @@ def test_another_server_is_read_as_ever(own_ehr: Ehr, monkeypatch: pytest.Monkey
         monkeypatch.setattr("signing.BASE", OTHER)
         network.add_callback(responses.GET, re.compile(re.escape(OTHER) + ".*"), theirs.answer)
         assert outcomes(own_ehr.sign(MET, sent="none", fhirServer=OTHER)) == ["criteria-met"]
+
+
+def test_its_callers_are_judged_one_after_another(ehr: Ehr, tmp_path: Path) -> None:
+    """So that eight of them take no more from everybody else than one does."""
+    circuits, under_way, at_once = Circuits(), list[int](), list[int]()
+    service = build_service(read_settings({}, public_url=PUBLIC, data_dir=tmp_path), circuits=circuits)
+
+    def determine(policy: CompiledPolicy, facts: Facts) -> Determination:
+        under_way.append(1)
+        time.sleep(0.02)
+        at_once.append(len(under_way))
+        under_way.remove(1)
+        return service.determine(policy, facts)
+
+    for _ in range(3):
+        began = time.monotonic()
+        circuits.admit(BASE, BASE, began + 4)
+        circuits.silent(BASE, began, refused=True, probe=False)
+    call = parse_call(encode(ehr.call(MET, fhirServer=BASE)), order_sign.HOOK)
+    caller = Caller(server_for=lambda url, token: Server(url, token, url))
+    moment = Moment(datetime.now(UTC).date(), time.monotonic() + 4)
+    slowly = replace(service, determine=determine)
+    with ThreadPoolExecutor(8) as pool:
+        told = list(pool.map(lambda _: answered(call, order_sign.HOOK, slowly, caller, moment), range(8)))
+    assert len(told) == len(at_once) == 8
+    assert set(at_once) == {1}
