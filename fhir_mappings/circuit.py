@@ -27,7 +27,7 @@ class Patience(Struct, frozen=True):
     fair_s: float = 1.0  # a round that had less time says nothing about a server that did not answer
     first_s: float = 5.0  # until the first probe; twice as long after each one that fails
     longest_s: float = 30.0
-    turn_s: float = 0.25  # that a caller waits for its turn
+    turn_s: float = 0.25  # that a caller waits for its turn at most
     folders: int = 32  # below one registered base that are kept in mind
 
 
@@ -87,17 +87,19 @@ class Circuits:
             return Admission.PROBE
 
     @contextmanager
-    def turn(self, server: Server | None) -> Iterator[None]:
+    def turn(self, server: Server | None, deadline: float) -> Iterator[None]:
         """What is done for the callers of a server that is left alone is done for one after another.
 
         Judged without their charts, they wait for nothing but the interpreter, and together would keep it from all
-        others. Who waits too long goes on all the same: the one before may be reading, the server being asked again.
+        others. Who has waited long, or until `deadline` (of the clock), goes on all the same: the one before may be
+        reading, where the server is asked again.
         """
         lock = self._turn_of(server) if server is not None else None
         if lock is None:
             yield
             return
-        taken = lock.acquire(timeout=self._patience.turn_s)
+        left_s = deadline - self._clock()
+        taken = lock.acquire(timeout=max(0.0, min(left_s, self._patience.turn_s)))
         try:
             yield
         finally:

@@ -54,7 +54,7 @@ def answer(call: Call, hook: Hook, service: Service, caller: Caller, moment: Mom
 def answered(call: Call, hook: Hook, service: Service, caller: Caller, moment: Moment) -> Answered:
     """The CDS Hooks response with what was judged. Raises Refusal."""
     server = caller.server_for(call.fhir_server, call.token) if call.fhir_server else None
-    with service.turn(server):
+    with service.turn(server, moment.deadline):
         return _answered(call, hook, service, caller, server, moment)
 
 

@@ -54,7 +54,8 @@ class Service(Struct, frozen=True):
     issues_numbers: bool
     log: Any
     determine: Callable[[CompiledPolicy, Facts], Determination] = determine
-    turn: Callable[[Server | None], AbstractContextManager[None]] = lambda server: nullcontext()  # see Circuits.turn
+    # server and deadline (monotonic seconds) → what a call is answered within: see Circuits.turn
+    turn: Callable[[Server | None, float], AbstractContextManager[None]] = lambda server, until: nullcontext()
     form_app: bool = False  # the documentation form can be launched as a SMART app
     # FHIR base, patient id and deadline (monotonic seconds) → completed forms that this EHR did not take
     kept_forms: Callable[[str, str, float], KeptForms] = lambda base, patient, deadline: KeptForms()

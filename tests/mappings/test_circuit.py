@@ -19,6 +19,7 @@ from fhir_mappings.servers import Server
 
 OTHER = "https://other.example/fhir"
 SEARCH = Query("Condition", (("patient", "p1"),))
+LATER = 1e9
 PROCEDURES = Query("Procedure", (("patient", "p1"),))
 
 
@@ -174,12 +175,12 @@ def test_each_server_has_its_own(circuits: Circuits, clock: Clock) -> None:
     assert admitted(circuits, clock, OTHER) is Admission.ALL
 
 
-def entered(circuits: Circuits, base: str = BASE, registered: str = BASE) -> threading.Event:
+def entered(circuits: Circuits, base: str = BASE, registered: str = BASE, deadline: float = LATER) -> threading.Event:
     """Set when a caller of that server, in a thread of its own, has its turn."""
     has_turn = threading.Event()
 
     def call() -> None:
-        with circuits.turn(Server(base, registered=registered)):
+        with circuits.turn(Server(base, registered=registered), deadline):
             has_turn.set()
 
     threading.Thread(target=call, daemon=True).start()
@@ -195,7 +196,7 @@ def slow(clock: Clock) -> Circuits:
 def test_callers_of_a_server_that_is_left_alone_take_turns(slow: Circuits, clock: Clock) -> None:
     """They wait for nothing but the interpreter, and would keep it from others."""
     shut(slow, clock)
-    with slow.turn(Server(BASE, registered=BASE)):
+    with slow.turn(Server(BASE, registered=BASE), LATER):
         next_one = entered(slow)
         assert not next_one.wait(0.2)
     assert next_one.wait(10)
@@ -208,7 +209,7 @@ def test_folders_of_one_registered_base_share_the_turns(slow: Circuits, clock: C
             began = clock.now
             assert slow.admit(base, BASE, clock.now + 4.0) is Admission.ALL
             slow.silent(base, began, True, False)
-    with slow.turn(Server(f"{BASE}/a", registered=BASE)):
+    with slow.turn(Server(f"{BASE}/a", registered=BASE), LATER):
         assert not entered(slow, f"{BASE}/b").wait(0.2)
 
 
@@ -216,7 +217,7 @@ def test_callers_of_a_server_that_is_well_take_no_turns(slow: Circuits, clock: C
     """Nor do those of another server."""
     shut(slow, clock)
     admitted(slow, clock, OTHER)
-    with slow.turn(Server(BASE, registered=BASE)), slow.turn(Server(OTHER, registered=OTHER)):
+    with slow.turn(Server(BASE, registered=BASE), LATER), slow.turn(Server(OTHER, registered=OTHER), LATER):
         assert entered(slow, OTHER, OTHER).wait(10)
 
 
@@ -224,7 +225,7 @@ def test_callers_of_a_server_that_answers_again_take_no_turns(slow: Circuits, cl
     """At once, not when it would have been asked again."""
     shut(slow, clock)
     slow.heard(BASE)
-    with slow.turn(Server(BASE, registered=BASE)):
+    with slow.turn(Server(BASE, registered=BASE), LATER):
         assert entered(slow).wait(10)
 
 
@@ -232,7 +233,7 @@ def test_the_caller_that_may_probe_keeps_nobody_waiting(slow: Circuits, clock: C
     """A probe waits for its server, which is no reason for others to wait too."""
     shut(slow, clock)
     clock.now += 6.0
-    with slow.turn(Server(BASE, registered=BASE)):
+    with slow.turn(Server(BASE, registered=BASE), LATER):
         assert entered(slow).wait(10)
 
 
@@ -240,14 +241,21 @@ def test_who_waits_too_long_for_a_turn_goes_on(clock: Clock) -> None:
     """The turn is for fairness; an answer is due all the same."""
     circuits = Circuits(Patience(turn_s=0.05), clock=clock)
     shut(circuits, clock)
-    with circuits.turn(Server(BASE, registered=BASE)):
+    with circuits.turn(Server(BASE, registered=BASE), LATER):
         assert entered(circuits).wait(10)
+
+
+def test_nobody_waits_for_a_turn_beyond_the_deadline(slow: Circuits, clock: Clock) -> None:
+    """The answer is due by then."""
+    shut(slow, clock)
+    with slow.turn(Server(BASE, registered=BASE), LATER):
+        assert entered(slow, deadline=clock.now + 0.05).wait(10)
 
 
 def test_a_call_that_fails_gives_its_turn_back(slow: Circuits, clock: Clock) -> None:
     """Whatever goes wrong in it."""
     shut(slow, clock)
-    with pytest.raises(ValueError, match="broken"), slow.turn(Server(BASE, registered=BASE)):
+    with pytest.raises(ValueError, match="broken"), slow.turn(Server(BASE, registered=BASE), LATER):
         raise ValueError("broken")
     assert entered(slow).wait(10)
 
