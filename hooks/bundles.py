@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from fhir_mappings.record import REQUESTS
 from hooks.members import ID, object_, text
 from hooks.refusals import Refusal, wrong_type
 
@@ -19,17 +20,7 @@ class DraftOrder(Struct, frozen=True):
     full_url: str = ""  # of its entry, by which others of the Bundle may refer to it
 
 
-ORDER_TYPES = frozenset(
-    {
-        "Appointment",
-        "CommunicationRequest",
-        "DeviceRequest",
-        "MedicationRequest",
-        "NutritionOrder",
-        "ServiceRequest",
-        "VisionPrescription",
-    }
-)  # CRD 2.2.1, contexts of ext-coverage-information that are orders
+ORDER_TYPES = REQUESTS - {"Task"}  # CRD 2.2.1, contexts of ext-coverage-information that are orders
 
 _VERSION = re.compile(r"/_history/[A-Za-z0-9\-.]{1,64}\Z")
 
