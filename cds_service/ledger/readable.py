@@ -92,7 +92,7 @@ def feedback_of(
     wanted = select(feedback).where(feedback.c.decision_id == decision_id).order_by(feedback.c.id)
     with damage.noted(f"feedback of decision {decision_id}"), reading(connection):
         rows = connection.execute(wanted).mappings().all()
-        return [{**row, "comment": opened_comment(row, seal)} for row in rows]
+        return [{**row, "caller": row["caller"] or None, "comment": opened_comment(row, seal)} for row in rows]
     return "damaged"
 
 
