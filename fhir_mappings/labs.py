@@ -111,6 +111,10 @@ class LabTest(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
         found = self.exact_units.get(unit)
         return found if found is not None else self._folded.get(fold_unit(unit))
 
+    def has_loinc(self, code: str) -> bool:
+        """True for a LOINC code by which the test is told."""
+        return any(own.system == "loinc" and own.code == code for own in self.codes)
+
     def sign_only(self, unit: str) -> bool:
         """True for a unit that cannot be converted, but in which more than nothing is more than nothing."""
         return fold_unit(unit) in self._sign_only
