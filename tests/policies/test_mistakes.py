@@ -155,6 +155,12 @@ def changed(folder: Path, file: str, old: str, new: str) -> int:
             "    loinc: 1742-6\n    words: {pos",
             "q.tb has the code 1742-6, which is none of tb",
         ),
+        (
+            CASES,
+            "name: Mild disease is not met.",
+            "name: One DMARD is not two.",
+            "'One DMARD is not two.' is written twice",
+        ),
         (CASES, "amount: 40, unit: mg", "amount: 40, unit: g", "unknown unit of a dose 'g'"),
         (CASES, "amount: 40", "amount: forty", "expected a number like 50, <50 or 8-10, found 'forty'"),
         (CASES, "outcome: criteria-met", "outcome: approved", "'approved' is not known here; known: criteria-met"),
