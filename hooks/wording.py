@@ -51,7 +51,6 @@ _ADDRESS = re.compile(r"(?i)/(?=/)|@(?=\w)|(?<=\w)\.(?=[^\W\d_]{2})|\bwww(?=\.)|
 _HARMLESS = re.compile(
     r"(?![#>+=\d-])(?:[^\\`*\[_<&~|@/.:]++|<(?![A-Za-z/!?])|/(?!/)|[.:](?=\s|$)|:(?=\d)|(?<=\d)\.(?=\d))*"
 )
-_DAY = re.compile(r"\b\d{4}-\d\d-\d\d\b")
 _POWER = re.compile(r"\b10\*(\d{1,2})(?=/)")
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -220,12 +219,10 @@ _ANY_ANSWER = "A result or a statement that settles what is in the chart"
 
 
 def why_open(finding: Finding) -> str:
-    """Why it is open. What has no exact day may well be recent: it is not said to be too old."""
+    """Why it is open."""
     if finding.reason is None:
         return ""
-    if finding.reason is Reason.STALE and not any(_DAY.search(fact.display) for fact in finding.evidence):
-        return "its day is not known exactly"
-    return WHY[finding.reason]
+    return "its day is not known exactly" if finding.undated else WHY[finding.reason]
 
 
 def _missing_line(finding: Finding) -> str:
