@@ -3,12 +3,13 @@
 import json
 import sqlite3
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
 from click.testing import Result
 from cryptography.fernet import Fernet
-from entries import KEY, entry, keep, opened, soon
+from entries import KEY, entry, keep, opened, soon, until
 from looks import count
 
 from cds_service.ledger.feedback import FeedbackItem
@@ -144,6 +145,15 @@ def test_an_id_that_is_no_text_is_purged_with_the_others(sqlite_url: str, run: R
     assert run("ledger", "purge", "--member", entry().member).stdout.startswith("removed: 5 decisions")
     with opened(sqlite_url) as ledger:
         assert count(ledger, decision) == 0
+
+
+def test_an_id_that_is_no_text_is_taken_out_by_the_retention(sqlite_url: str) -> None:
+    """It does not send the ledger away again and again."""
+    no_utf_8(sqlite_url, {1})
+    later = datetime.now(UTC) + timedelta(days=31)
+    with opened(sqlite_url, clock=lambda: later, retention_days=30) as ledger:
+        assert until(lambda: count(ledger, decision) == 0)
+        assert ledger.ready()
 
 
 def test_damaged_feedback_hides_no_decision(kept: str, sqlite_url: str, run: Run) -> None:
