@@ -154,7 +154,7 @@ class FhirClient:
             while read.url is not None:
                 read.take(page_of(read.query, self._get(read, read.url)), self._limits.pages)
 
-        self._heeding([read], pages)
+        self._attempt([read], pages)
 
     def _ask_together(self, reads: list[PendingRead]) -> None:
         """The first page of each in one request; where the server will not, each is left to be asked alone."""
@@ -172,7 +172,7 @@ class FhirClient:
             for read, part in zip(reads, parts, strict=True):
                 self._take_part(read, part)
 
-        self._heeding(reads, batch)
+        self._attempt(reads, batch)
 
     def _take_part(self, read: PendingRead, part: Any) -> None:
         if isinstance(part, Failure):
@@ -183,7 +183,7 @@ class FhirClient:
         except FailedError as failed:
             read.fail(failed.kind)
 
-    def _heeding(self, reads: list[PendingRead], ask: Callable[[], None]) -> None:
+    def _attempt(self, reads: list[PendingRead], ask: Callable[[], None]) -> None:
         """Asks, under the first one's use of a connection; whatever stops it stops all of them."""
         first = reads[0]
         why = None

@@ -13,7 +13,8 @@ from cds_service.policy.reasons import Reason
 from fhir_mappings.codes import concept_key
 from fhir_mappings.fhir_dates import result_date
 from fhir_mappings.fibrosis import fibrosis_stage
-from fhir_mappings.labs import LabTable, LabTest, Match
+from fhir_mappings.lab_file import LabTest
+from fhir_mappings.labs import LabTable, Match
 from fhir_mappings.quantity import read_number_text
 from fhir_mappings.result_flags import ResultFlags, flag_words, flags_of
 from fhir_mappings.result_values import NO_RESULTS, of_unknown_status, result_display

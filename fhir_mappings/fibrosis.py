@@ -4,7 +4,7 @@ import re
 from decimal import Decimal
 
 from cds_service.policy.facts import Interval
-from fhir_mappings.labs import WordTable
+from fhir_mappings.lab_file import WordTable
 
 _STAGE = re.compile(
     r"(?P<comparator>>=|≥|<=|≤|<|>|\bat least |\bat most )?\s*"

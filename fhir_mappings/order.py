@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from cds_service.policy.facts import NO_NAMES, Dose, Interval, Names, Order, exactly
 from fhir_mappings.codes import CodeIndex
-from fhir_mappings.medication import product_concepts, product_label, product_names, product_readable
+from fhir_mappings.product import product_concepts, product_label, product_names, product_readable
 from fhir_mappings.record import Record
 from fhir_mappings.references import Json, child, children, first_text, has_modifiers, label, own_reference, plain, word
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from cds_service.policy.facts import Interval
 from cds_service.policy.reasons import Reason
-from fhir_mappings.labs import LabTest
+from fhir_mappings.lab_file import LabTest
 
 _ZERO = Decimal(0)
 _UCUM = ("http://unitsofmeasure.org", "urn:oid:2.16.840.1.113883.6.8")

@@ -7,7 +7,7 @@ that differ (by age, by sex) and one without an upper end give none; a text is n
 from decimal import Decimal
 from typing import Any
 
-from fhir_mappings.labs import LabTest
+from fhir_mappings.lab_file import LabTest
 from fhir_mappings.quantity import read_quantity
 from fhir_mappings.result_values import quantity_text
 

@@ -13,7 +13,8 @@ from msgspec.structs import replace
 from cds_service.policy.facts import NO_NAMES, Interval, Names, Result, Stage, Word
 from cds_service.policy.reasons import Reason
 from fhir_mappings.fibrosis import fibrosis_stage
-from fhir_mappings.labs import LabTable, LabTest, Match, fold_unit
+from fhir_mappings.lab_file import LabTest, fold_unit
+from fhir_mappings.labs import LabTable, Match
 from fhir_mappings.quantity import Reading, decimal, read_number_text, read_quantity, read_titre, report_limit
 from fhir_mappings.result_words import agreed_word, word_of_number, words_of
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from cds_service.policy.facts import Interval, Word
 from fhir_mappings.codes import alternation, coding_key, written_forms
-from fhir_mappings.labs import LabTable, LabTest
+from fhir_mappings.lab_file import LabTest
+from fhir_mappings.labs import LabTable
 
 _CLAUSE = re.compile(r"[;\n]|\.(?!\d)")  # the first clause is the result, the rest explains it
 _ASIDE = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")  # "(reference: negative)"

@@ -33,17 +33,13 @@ def has_died(chart: Chart) -> bool:
 
 
 def caveats(chart: Chart) -> tuple[str, ...]:
-    """That the patient has died, and that entries of the chart could not be read, and of which kinds."""
-    died = ("The chart says that the patient has died.",) if has_died(chart) else ()
+    """That entries of the chart could not be read, and of which kinds."""
     count = sum(len(names) for names in chart.broken.values())
     if not count:
-        return died
+        return ()
     kinds = sorted({name.partition("/")[0] for names in chart.broken.values() for name in names})
     what = "1 entry of the chart" if count == 1 else f"{count} entries of the chart"
-    return (
-        *died,
-        f"{what} could not be read ({', '.join(_ENTRIES.get(kind, 'entry') for kind in kinds)}).",
-    )
+    return (f"{what} could not be read ({', '.join(_ENTRIES.get(kind, 'entry') for kind in kinds)}).",)
 
 
 _ENTRIES = {

@@ -12,7 +12,7 @@ from msgspec import Struct
 from fhir_mappings.chart import Chart
 from fhir_mappings.coverage import CoverageState
 from fhir_mappings.membership import member_numbers
-from fhir_mappings.references import children, own_reference
+from fhir_mappings.references import children, own_reference, word
 from hooks.bundles import DraftOrder
 from hooks.coverage_information import Dialect, not_covered, technical
 from hooks.plans import Enrolment, Member, Payers, Roster, ServedPayer
@@ -53,11 +53,12 @@ def standing(draft: DraftOrder, chart: Chart, dialect: Dialect, plans: Plans, da
             if named is not None:
                 return Standing(named, technical(text), Trouble("coverage could not be read", text))
             if dialect == "2.2":
-                raise Refusal(412, "not-found", "the patient's Coverage was neither sent nor could it be read")
+                text = f"the patient's Coverage was neither sent nor could it be read{_contained(draft)}"
+                raise Refusal(412, "not-found", text)
             return Standing(None, None, Trouble(NOT_CONFIRMED, CAVEAT))
         case _:
             if dialect == "2.2":
-                raise Refusal(400, "required", _WITHOUT_ONE[choice.state], "prefetch.coverage")
+                raise Refusal(400, "required", _WITHOUT_ONE[choice.state] + _contained(draft), "prefetch.coverage")
             return Standing(None, None, Trouble(NOT_CONFIRMED, CAVEAT))
 
 
@@ -65,6 +66,13 @@ _WITHOUT_ONE = {
     CoverageState.NONE: "expected a Coverage of the patient in prefetch or on the FHIR server, found none",
     CoverageState.SEVERAL: "expected one active Coverage or Coverage.order on each; found several",
 }
+
+
+def _contained(draft: DraftOrder) -> str:
+    """Why a Coverage that is contained in the order is none (CRD, ext-coverage-information: `coverage`)."""
+    if any(word(reference, "reference").startswith("#") for reference in children(draft.resource, "insurance")):
+        return "; one that is contained in the order does not count: an answer names a Coverage of the FHIR server"
+    return ""
 
 
 def _found(reference: str | None, chart: Chart, dialect: Dialect, plans: Plans, day: date, deadline: float) -> Standing:

@@ -91,10 +91,12 @@ def _with_roster_lines(facts: Facts, covered: Standing) -> Facts:
 def _cards(asking: Asking, judged: Judged, said: Determination) -> list[tuple[str, dict[str, Any]]]:
     service, dialect = asking.service, asking.dialect
     cards = [("guideline", _guidance(asking, judged, said))]
+    if has_died(judged.chart):  # there is nothing to order and nothing to fill in
+        return _told(asking, judged, cards)
     ordered = ordered_tests(asking.call, judged.chart, service.vocabulary.labs)
     context = shared_with(asking.call, judged.draft)
     offered = suggestions(said, context, service.orderables, ordered, asking.today.isoformat())
-    if offered and not has_died(judged.chart):
+    if offered:
         card = missing_tests_card(said, service.links, judged.label, dialect, offered)
         cards.append(("clinical-reminder", card))
     coverage = judged.standing.reference
@@ -109,7 +111,8 @@ def _guidance(asking: Asking, judged: Judged, said: Determination, number: str =
     carried = asking.service.issues_numbers and carries_number(
         judged.draft.resource, judged.assertion_id, asking.today, months
     )
-    telling = Telling(asking.hook.again, judged.standing.trouble, caveats(judged.chart), carried, number, until)
+    trouble, died = judged.standing.trouble, has_died(judged.chart)
+    telling = Telling(asking.hook.again, trouble, caveats(judged.chart), died, carried, number, until)
     return guidance_card(said, asking.service.links, judged.label, asking.dialect, judged.assertion_id, telling)
 
 

@@ -5,6 +5,7 @@ Markdown that also reads well as plain text; text from a chart is escaped.
 """
 
 import re
+from collections.abc import Iterator
 
 from msgspec import Struct
 
@@ -50,7 +51,6 @@ _ADDRESS = re.compile(r"(?i)/(?=/)|@(?=\w)|(?<=\w)\.(?=[^\W\d_]{2})|\bwww(?=\.)|
 _HARMLESS = re.compile(
     r"(?![#>+=\d-])(?:[^\\`*\[_<&~|@/.:]++|<(?![A-Za-z/!?])|/(?!/)|[.:](?=\s|$)|:(?=\d)|(?<=\d)\.(?=\d))*"
 )
-_DAY = re.compile(r"\b\d{4}-\d\d-\d\d\b")
 _POWER = re.compile(r"\b10\*(\d{1,2})(?=/)")
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -68,6 +68,7 @@ class Telling(Struct, frozen=True):
     again: str = "sign again"  # what the user does for the plan to look again
     trouble: Trouble | None = None
     caveats: tuple[str, ...] = ()  # sentences about the call itself
+    died: bool = False  # the patient, by the chart
     carried: bool = False  # the order carries its authorization number from an earlier answer
     number: str = ""  # of the authorization that was issued
     until: str = ""  # its last day
@@ -89,8 +90,7 @@ def escaped(text: str) -> str:
 
 def summary(said: Determination, telling: Telling = PLAIN) -> str:
     """The card's one line."""
-    before = telling.trouble.short if telling.trouble is not None else "authorized" if telling.number else ""
-    name = f"{said.policy.name}: {before}; " if before else f"{said.policy.name}: "
+    name = f"{said.policy.name}: {''.join(f'{short}; ' for short in _before(telling))}"
     open_ones, failed = said.blocking(Status.UNKNOWN), said.blocking(Status.NOT_MET)
     match said.outcome:
         case Outcome.CRITERIA_MET:
@@ -108,6 +108,15 @@ def summary(said: Determination, telling: Telling = PLAIN) -> str:
         case Outcome.POLICY_NOT_APPLICABLE:
             text = f"{name}this drug policy does not apply to the patient's plan: {said.line}"
     return text if len(text) <= SUMMARY_LIMIT else text[: SUMMARY_LIMIT - 1].rstrip() + "…"
+
+
+def _before(telling: Telling) -> Iterator[str]:
+    if telling.died:
+        yield "the patient has died by the chart"
+    if telling.trouble is not None:
+        yield telling.trouble.short
+    elif telling.number:
+        yield "authorized"
 
 
 def _counted(findings: tuple[Finding, ...], what: str) -> str:
@@ -152,7 +161,8 @@ def detail(said: Determination, telling: Telling = PLAIN) -> str:
         parts.append("**Every criterion**\n\n" + "\n".join([_criterion_line(finding) for finding in said.findings]))
         attach = [f.attach for f in said.findings if f.attach and _answered(f)]
         if attach:
-            do = "Keep, should the plan ask" if telling.number or telling.carried else "Attach to the request"
+            kept = telling.died or telling.number or telling.carried
+            do = "Keep, should the plan ask" if kept else "Attach to the request"
             parts.append(f"{do}: {'; '.join(dict.fromkeys(attach))}.")
     policy = said.policy
     parts.append(f"{policy.policy}, version {policy.version.isoformat()}, judged as of {said.day.isoformat()}.")
@@ -178,6 +188,10 @@ def _answer(said: Determination) -> str:
 
 def _next_step(said: Determination, telling: Telling) -> str:
     again = telling.again
+    if telling.died:
+        return (
+            f"The chart says that the patient has died. Check the order; if the chart is wrong, correct it and {again}."
+        )
     match said.outcome:
         case Outcome.CRITERIA_MET if telling.number:
             return f"It is authorized: number {telling.number}, until {telling.until}. No request is needed."
@@ -205,12 +219,10 @@ _ANY_ANSWER = "A result or a statement that settles what is in the chart"
 
 
 def why_open(finding: Finding) -> str:
-    """Why it is open. What has no exact day may well be recent: it is not said to be too old."""
+    """Why it is open."""
     if finding.reason is None:
         return ""
-    if finding.reason is Reason.STALE and not any(_DAY.search(fact.display) for fact in finding.evidence):
-        return "its day is not known exactly"
-    return WHY[finding.reason]
+    return "its day is not known exactly" if finding.undated else WHY[finding.reason]
 
 
 def _missing_line(finding: Finding) -> str:

@@ -11,8 +11,11 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
+
+from cds_service.which_file import FileIdentity, which_file
 
 
 class ReplayStoreError(Exception):
@@ -81,7 +84,7 @@ class SeenTokensFile:
         self._path, self._clock, self._most_rows, self._wait_s = path, clock, most_rows, wait_s
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
-        self._file: tuple[int, int] | None = None  # that the connection has open
+        self._file: FileIdentity | None = None  # that the connection has open
         self._notes = 0
         _OPEN.add(self)
 
@@ -165,12 +168,10 @@ class SeenTokensFile:
         finally:
             self._lock.release()
 
-    def _file_now(self) -> tuple[int, int] | None:
-        try:
-            found = os.stat(self._path)
-        except FileNotFoundError:
-            return None
-        return found.st_dev, found.st_ino
+    def _file_now(self) -> FileIdentity | None:
+        with suppress(FileNotFoundError):
+            return which_file(self._path)
+        return None
 
     def _open(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

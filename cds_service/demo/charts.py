@@ -22,7 +22,7 @@ from cds_service.demo.catalog import (
 )
 from cds_service.demo.directory import CENTER, LABORATORY, PAYER, PRESCRIBER
 from cds_service.demo.outcomes import Resource
-from cds_service.demo.samples import Result
+from cds_service.demo.usual import Result
 from cds_service.policy.dates import months_before
 
 

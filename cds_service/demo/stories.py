@@ -10,8 +10,9 @@ from cds_service.demo import treatments
 from cds_service.demo.charts import Chart, moment
 from cds_service.demo.directory import PRESCRIBER, directory
 from cds_service.demo.outcomes import Resource
-from cds_service.demo.samples import SAMPLES, USUAL_ANSWERS, USUAL_RESULTS, Answer, Result, Sample
+from cds_service.demo.samples import SAMPLES, Sample
 from cds_service.demo.store import Store
+from cds_service.demo.usual import USUAL_ANSWERS, USUAL_RESULTS, Answer, Result
 
 T = TypeVar("T")
 

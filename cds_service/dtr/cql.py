@@ -18,7 +18,8 @@ from cds_service.policy.compiled import CompiledPolicy
 from cds_service.policy.library import Library
 from cds_service.policy.policy import Question
 from cds_service.policy.value_sets import Code, ValueSet
-from fhir_mappings.labs import LabTable, LabTest
+from fhir_mappings.lab_file import LabTest
+from fhir_mappings.labs import LabTable
 
 ANSWERS = "answers"  # the name, in the library, of the code system that choices are written in
 _COMMON = (

@@ -11,7 +11,8 @@ from cds_service.dtr.cql_text import case, decimal, define, function, pattern, r
 from cds_service.dtr.prefill import DOUBTFUL
 from cds_service.policy.facts import Word
 from cds_service.policy.value_sets import Code
-from fhir_mappings.labs import Cutoff, LabTable, LabTest
+from fhir_mappings.lab_file import Cutoff, LabTest
+from fhir_mappings.labs import LabTable
 
 _QUANTITY = "(O.value as FHIR.Quantity)"
 COMPARATOR = f"{_QUANTITY}.comparator.value"

@@ -19,7 +19,7 @@ from cds_service.ledger.forms import opened_form
 from cds_service.ledger.installation import read_keys
 from cds_service.ledger.migrate import migrate, revision_of
 from cds_service.ledger.purge import PURGED_AT_ONCE, Doomed, Gone, of_member, older_than, purge_some
-from cds_service.ledger.readable import PAGE, Damage, Row, decisions, feedback_of, reading
+from cds_service.ledger.readable import Damage, Row, decisions, feedback_of, pages, reading
 from cds_service.ledger.replay import Replayed, replay
 from cds_service.ledger.rows import word
 from cds_service.ledger.schema import access_log, authorization, card, decision, feedback, kept_form
@@ -110,8 +110,7 @@ class Access:
             if member is not None:
                 key = self._member_key(connection, member)
                 where, about = [kept_form.c.member_key == key], f"member {key}"
-            with reading(connection):
-                ids = list(connection.scalars(select(kept_form.c.id).where(*where).order_by(kept_form.c.id)))
+            ids = [one for page in pages(connection, kept_form.c.id, where, self.damage) for one in page]
             self._note(connection, "forms", about, len(ids))
             for one in ids:
                 with reading(connection):
@@ -169,11 +168,9 @@ class Access:
                 (feedback, feedback.c.id, feedback.c.comment),
                 (kept_form, kept_form.c.id, kept_form.c.form),
             ):
-                with reading(connection):
-                    ids = list(connection.scalars(select(key).where(column.is_not(None))))
-                for start in range(0, len(ids), PAGE):
+                for ids in pages(connection, key, [column.is_not(None)], self.damage):
                     with connection.begin():
-                        rows = connection.execute(select(key, column).where(key.in_(ids[start : start + PAGE]))).all()
+                        rows = connection.execute(select(key, column).where(key.in_(ids))).all()
                         for found, sealed in rows:
                             with self.damage.noted(f"{column.name} of {table.name} {found}"):
                                 new = {column.name: self._seal.renew(sealed)}

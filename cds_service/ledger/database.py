@@ -23,6 +23,7 @@ from cds_service.ledger.errors import LedgerSettingError
 from cds_service.ledger.query import Query, Rows
 from cds_service.ledger.readers import Readers
 from cds_service.ledger.soundness import Soundness
+from cds_service.which_file import FileIdentity, which_file
 
 SETTING = "CDS_DATABASE_URL"
 Durability = Literal["normal", "full"]
@@ -194,12 +195,11 @@ class Database:
         with suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
-    def _file(self) -> tuple[int, int] | None:
+    def _file(self) -> FileIdentity | None:
         """Which file the URL names now; None where that cannot be told. Raises OSError where there is none."""
         if "uri" in self.url.query:
             return None
-        found = os.stat(self.url.database or "")
-        return found.st_dev, found.st_ino
+        return which_file(self.url.database or "")
 
     def _set_up_sqlite(self, raw: Any, record: Any) -> None:
         record.info[_FILE], self._was_there = self._file(), True

@@ -35,7 +35,7 @@ class FeedbackRow(Struct, frozen=True):
 
 
 def write_feedback(connection: Connection, items: tuple[FeedbackItem, ...], at: datetime, seal: Seal | None) -> None:
-    """Keeps each item once; the same card, outcome and timestamp again changes nothing."""
+    """Keeps each item once; the same card, outcome and timestamp from the same client again changes nothing."""
     uuids = sorted({word(item.card) for item in items})
     cards = select(card, decision.c.caller).join(decision, decision.c.id == card.c.decision_id)
     known = {row.uuid: row for row in connection.execute(cards.where(card.c.uuid.in_(uuids)))}
@@ -58,7 +58,7 @@ def write_feedback(connection: Connection, items: tuple[FeedbackItem, ...], at: 
                 "accepted": to_text([word(uuid) for uuid in item.accepted]),
                 "outcome_timestamp": word(item.outcome_timestamp),
                 "received_at": at,
-                "caller": word(item.caller) if item.caller else None,
+                "caller": word(item.caller or ""),
             }
         )
     if rows:

@@ -11,7 +11,8 @@ from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, Strin
 from cds_service.ledger.errors import NewerSchemaError
 from cds_service.ledger.schema import metadata
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")  # oldest first; a test holds them against `migrations/versions`
+# Oldest first; a test holds them against `migrations/versions`.
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 HEAD = REVISIONS[-1]
 _VERSION = Table(  # as Alembic makes it
     "alembic_version",

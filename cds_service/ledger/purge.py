@@ -1,10 +1,10 @@
 """Takes decisions with all that hangs on them, and kept forms, out of the ledger: a few at a time, so nobody waits."""
 
 from datetime import UTC, date, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, Table, delete, select
+from sqlalchemy import Column, ColumnElement, Connection, delete, select
 
 from cds_service.ledger.fingerprint import id_floor
 from cds_service.ledger.schema import authorization, card, decision, feedback, kept_form
@@ -49,21 +49,26 @@ def of_member(member_key: str) -> Doomed:
 
 def purge_some(connection: Connection, doomed: Doomed, most: int) -> Gone:
     """What was taken out, of each at most so many; nothing is left where it is fewer of each."""
-    ids = list(connection.scalars(select(decision.c.id).where(doomed.decisions).limit(most)))
-    if ids:
-        for table, column in ((card, card.c.decision_id), (feedback, feedback.c.decision_id)):
-            connection.execute(delete(table).where(column.in_(ids)))
-        connection.execute(delete(decision).where(decision.c.id.in_(ids)))
-    numbers = _take(connection, authorization, authorization.c.number, doomed.numbers, most)
-    forms = _take(connection, kept_form, kept_form.c.id, doomed.forms, most)
+    decisions = _take(connection, decision.c.id, doomed.decisions, most, (card.c.decision_id, feedback.c.decision_id))
+    numbers = _take(connection, authorization.c.number, doomed.numbers, most)
+    forms = _take(connection, kept_form.c.id, doomed.forms, most)
     unlinked = 0
     if doomed.unlinked_feedback is not None:
-        unlinked = _take(connection, feedback, feedback.c.id, doomed.unlinked_feedback, most)
-    return Gone(len(ids), numbers, forms, unlinked)
+        unlinked = _take(connection, feedback.c.id, doomed.unlinked_feedback, most)
+    return Gone(decisions, numbers, forms, unlinked)
 
 
-def _take(connection: Connection, table: Table, key: ColumnElement[str], doomed: ColumnElement[bool], most: int) -> int:
-    keys = list(connection.scalars(select(key).where(doomed).limit(most)))
-    if keys:
-        connection.execute(delete(table).where(key.in_(keys)))
-    return len(keys)
+def _take(
+    connection: Connection,
+    key: Column[Any],
+    doomed: ColumnElement[bool],
+    most: int,
+    pointing: tuple[Column[Any], ...] = (),
+) -> int:
+    """How many rows were taken out, with what is `pointing` at them."""
+    chosen: Any = select(key).where(doomed).order_by(key).limit(most)
+    if connection.dialect.name != "sqlite":  # which chooses the same each time, also keys that are no UTF-8 to be read
+        chosen = list(connection.scalars(chosen))
+    for column in pointing:
+        connection.execute(delete(column.table).where(column.in_(chosen)))
+    return connection.execute(delete(key.table).where(key.in_(chosen))).rowcount

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from msgspec import MsgspecError
-from sqlalchemy import ColumnElement, Connection, RowMapping, select
+from sqlalchemy import Column, ColumnElement, Connection, LargeBinary, RowMapping, cast, select
 from sqlalchemy.exc import OperationalError
 
 from cds_service.ledger.audit import opened_comment
@@ -52,15 +52,34 @@ def reading(connection: Connection) -> Iterator[None]:
 
 def decisions(connection: Connection, where: list[ColumnElement[bool]], damage: Damage) -> Iterator[RowMapping]:
     """The chosen decisions, oldest first, without the damaged ones."""
-    last = ""
-    while True:
-        wanted = select(decision.c.id).where(decision.c.id > last, *where).order_by(decision.c.id).limit(PAGE)
-        with reading(connection):
-            ids = list(connection.scalars(wanted))
+    for ids in pages(connection, decision.c.id, where, damage):
         yield from _whole(connection, ids, damage)
-        if len(ids) < PAGE:
-            return
-        last = ids[-1]
+
+
+def pages(
+    connection: Connection, key: Column[Any], where: list[ColumnElement[bool]], damage: Damage
+) -> Iterator[list[Any]]:
+    """The chosen ids of a table in their order, without those that are no UTF-8; each is named by its bytes."""
+    chosen, passed, size = select(key).where(*where).order_by(key), 0, PAGE
+    after = chosen
+    while True:
+        wanted, found, failed = after.offset(passed).limit(size), [], Damage()
+        with failed.noted(""), reading(connection):
+            found = list(connection.scalars(wanted))
+        if failed and size > 1:  # by halves, as in `_whole`
+            size //= 2
+        elif failed:
+            with reading(connection):
+                damage.append(
+                    f"{key.table.name} {connection.scalar(wanted.with_only_columns(cast(key, LargeBinary)))!r}"
+                )
+            passed, size = passed + 1, PAGE
+        else:
+            if found:
+                yield found
+            if len(found) < size:
+                return
+            after, passed, size = chosen.where(key > found[-1]), 0, PAGE
 
 
 def _whole(connection: Connection, ids: list[str], damage: Damage) -> list[RowMapping]:
@@ -92,7 +111,7 @@ def feedback_of(
     wanted = select(feedback).where(feedback.c.decision_id == decision_id).order_by(feedback.c.id)
     with damage.noted(f"feedback of decision {decision_id}"), reading(connection):
         rows = connection.execute(wanted).mappings().all()
-        return [{**row, "comment": opened_comment(row, seal)} for row in rows]
+        return [{**row, "caller": row["caller"] or None, "comment": opened_comment(row, seal)} for row in rows]
     return "damaged"
 
 

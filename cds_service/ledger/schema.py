@@ -121,8 +121,8 @@ feedback = Table(
     Column("accepted", JSON, nullable=False),
     Column("outcome_timestamp", WORD, nullable=False),
     Column("received_at", Moment, nullable=False),
-    Column("caller", WORD),  # NULL where no token is asked for, and before revision 0005
-    UniqueConstraint("card", "outcome", "outcome_timestamp", name="feedback_once"),
+    Column("caller", WORD, nullable=False),  # empty where no token is asked for, and before revision 0005
+    UniqueConstraint("card", "outcome", "outcome_timestamp", "caller", name="feedback_once"),
     Index("feedback_decision", "decision_id"),
 )
 

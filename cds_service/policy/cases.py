@@ -4,7 +4,7 @@ A case starts from a named chart of the file and changes it: `results` test by t
 else as a whole. Values are written as a laboratory would in the test's canonical unit: `50`, `<50`, `8-10`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 
@@ -62,13 +62,21 @@ class CaseFailure(Struct, frozen=True):
 def read_cases(path: Path) -> CaseFile:
     """The cases of a file. Raises PolicyFileError."""
     file = read_document(path, CaseFile)
-    refuse(
-        f"{path}{line_at(path, 'cases', place, 'chart')}: case {case.name!r} starts from a chart {case.chart!r} "
-        f"that is not there{nearest(case.chart, file.charts)}"
-        for place, case in enumerate(file.cases)
-        if case.chart not in file.charts
-    )
+    refuse(_faults(path, file))
     return file
+
+
+def _faults(path: Path, file: CaseFile) -> Iterator[str]:
+    named: set[str] = set()
+    for place, case in enumerate(file.cases):
+        if case.name in named:
+            yield f"{path}{line_at(path, 'cases', place, 'name')}: the case {case.name!r} is written twice"
+        named.add(case.name)
+        if case.chart not in file.charts:
+            yield (
+                f"{path}{line_at(path, 'cases', place, 'chart')}: case {case.name!r} starts from a chart "
+                f"{case.chart!r} that is not there{nearest(case.chart, file.charts)}"
+            )
 
 
 def facts_of(policy: CompiledPolicy, file: CaseFile, case: Case) -> Facts:

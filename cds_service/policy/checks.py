@@ -34,6 +34,8 @@ class KnownTest(Protocol):
 
     def factor(self, unit: str) -> Decimal | None: ...
 
+    def has_loinc(self, code: str) -> bool: ...
+
 
 def policy_faults(
     path: Path,
@@ -138,7 +140,7 @@ def _shown_when(path: Path, question: Question, policy: CompiledPolicy) -> Itera
 
 
 def _result(path: Path, place: int, question: Question, tests: Mapping[str, KnownTest]) -> Iterator[str]:
-    """An answer that counts like a result is in the test's unit, and in words that a result can have."""
+    """An answer that counts like a result has the test's unit, a code of it, and words that a result can have."""
     answered = [question.test] if question.test else []
     answered += [test for words in question.words.values() for test in words]
     yield from unknown(path, "test", answered, tests, beside=question.id)
@@ -146,12 +148,16 @@ def _result(path: Path, place: int, question: Question, tests: Mapping[str, Know
     if question.type == "quantity" and own is not None and own.factor(question.unit) is None:
         asks = f"{question.id} asks in {question.unit!r}, no unit of {question.test}"
         yield f"{path}{line_at(path, 'questions', place, 'id')}: {asks}; its own is {own.unit!r}"
+    known = [tests[test] for test in dict.fromkeys(answered) if test in tests]
+    if question.loinc and known and not any(test.has_loinc(question.loinc) for test in known):
+        code = f"{question.id} has the code {question.loinc}, which is none of {' and '.join(dict.fromkeys(answered))}"
+        yield f"{path}{line_of(path, question.loinc, beside=question.id)}: {code}"
     yield from unknown(path, f"answer to {question.id}", question.words, question.options, beside=question.id)
     for words in question.words.values():
         for test, word in words.items():
             if test in tests and tests[test].kind != "stage":
-                known = [one.value for one in Word]
-                yield from unknown(path, f"result word for {test}", [word], known, beside=question.id)
+                sayable = [one.value for one in Word]
+                yield from unknown(path, f"result word for {test}", [word], sayable, beside=question.id)
 
 
 def _decided(path: Path, place: int, question: Question, policy: CompiledPolicy) -> Iterator[str]:

@@ -10,7 +10,7 @@ from cds_service.policy.criteria import Earlier, Statement
 from cds_service.policy.facts import Facts, Plan
 from cds_service.policy.policy import Kind, Line, Policy
 from cds_service.policy.reasons import Outcome, Reason, Status
-from cds_service.policy.said import MET, NOT_MET, SILENT, UNKNOWN, Said, every, once, why_open
+from cds_service.policy.said import MET, NOT_MET, SILENT, UNKNOWN, Fact, Said, every, once, why_open
 
 
 class Evidence(Struct, frozen=True):
@@ -36,6 +36,7 @@ class Finding(Struct, frozen=True):
     remarks: tuple[str, ...]
     questions: tuple[str, ...]
     attach: str
+    undated: bool = False  # stale, and of nothing that was found is the day known: it may well be recent
 
 
 class Determination(Struct, frozen=True):
@@ -130,7 +131,13 @@ def _finding(criterion: CompiledCriterion, facts: Facts, earlier: Earlier) -> Fi
         remarks=said.remarks,
         questions=source.questions,
         attach=source.attach,
+        undated=is_open and said.reason is Reason.STALE and not any(map(_is_dated, said.facts)),
     )
+
+
+def _is_dated(fact: Fact) -> bool:
+    spans = (getattr(fact, "date", None), getattr(fact, "ended", None))
+    return any(span is not None and span.exact for span in spans)
 
 
 _STATUS = {MET: Status.MET, NOT_MET: Status.NOT_MET, UNKNOWN: Status.UNKNOWN}

@@ -17,18 +17,12 @@ from typing import Any
 import psycopg
 import redis
 
-HOST = "127.0.0.1"
+from bench.postgres import new_server, programs
+from bench.processes import HOST, free_port
+
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_S = 2.0
 WORKERS = 2
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def eventually(holds: Callable[[], bool], seconds: float, what: str) -> float:
@@ -123,30 +117,11 @@ class Postgres(Part):
     """A database server of its own."""
 
     def __init__(self, folder: Path) -> None:
-        programs = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
-        data, port = folder / "postgres", free_port()
-        user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
+        found, data, port = programs(), folder / "postgres", free_port()
+        assert found is not None, "PostgreSQL is not installed"
         data.mkdir(mode=0o700)
-        if user:
-            os.chown(data, pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)
-        init = [
-            str(programs / "initdb"),
-            "-D",
-            str(data),
-            "-U",
-            "cds",
-            "-A",
-            "trust",
-            "--no-sync",
-            "--locale=C",
-            "-EUTF8",
-        ]
-        subprocess.run(init, check=True, user=user, stdout=subprocess.DEVNULL, cwd="/")  # noqa: S603
-        settings = [f"port={port}", f"listen_addresses={HOST}", f"unix_socket_directories={data}"]
-        command = [str(programs / "postgres"), "-D", str(data), *(word for one in settings for word in ("-c", one))]
+        command, user, self.url = new_server(found, data, port)
         super().__init__("postgres", folder, port, command, user)
-        self.url = f"postgresql://cds@{HOST}:{port}/postgres"
-
         self._holder: psycopg.Connection[Any] | None = None
 
     def connect(self, database: str = "postgres") -> psycopg.Connection[Any]:

@@ -136,6 +136,14 @@ def test_nothing_in_an_answer_is_empty(story: Story, ehr: Ehr) -> None:
     assert set(found) <= allowed
 
 
+@pytest.mark.parametrize(("undated", "why"), [(False, "too old"), (True, "its day is not known exactly")])
+def test_what_has_no_exact_day_is_not_said_to_be_too_old(service: Service, undated: bool, why: str) -> None:
+    """It may well be recent."""
+    stale = replace(finding("Platelets", Status.UNKNOWN, Reason.STALE, "Platelets 212"), undated=undated)
+    detail = wording.detail(determination(service, Outcome.DOCUMENTATION_MISSING, stale))
+    assert f"- **Platelets** ({why})." in detail
+
+
 # The determination for machines
 
 

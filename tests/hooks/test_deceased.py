@@ -1,12 +1,13 @@
 """A patient who has died by the chart: the card says so, and whatever the policy says no number is given."""
 
+import re
 import time
 from collections.abc import Callable
 from datetime import date
 
 import pytest
 from msgspec.structs import replace
-from signing import Ehr, Json, guidance, story_named
+from signing import GOVERNED, Ehr, Json, guidance, story_named
 
 from cds_service.demo.stories import Story
 from cds_service.policy.compiled import CompiledPolicy
@@ -24,9 +25,9 @@ DIED = pytest.mark.parametrize("members", [{"deceasedBoolean": True}, {"deceased
 SENTENCE = "The chart says that the patient has died."
 
 
-def story_of(members: Json) -> Story:
-    """The chart that meets all criteria, with these members on its Patient."""
-    story = story_named("demo-hemgenix-met")
+def story_of(members: Json, name: str = "demo-hemgenix-met") -> Story:
+    """That chart, by default the one that meets all criteria, with these members on its Patient."""
+    story = story_named(name)
     for resource in story.resources:
         if resource["resourceType"] == "Patient":
             resource.update(members)
@@ -35,9 +36,21 @@ def story_of(members: Json) -> Story:
 
 @DIED
 def test_the_card_says_so_above_the_criteria(members: Json, ehr: Ehr) -> None:
-    """It may be the wrong chart."""
-    before, _, _ = guidance(ehr.sign(story_of(members)))["detail"].partition("**Every criterion**")
-    assert f"*{SENTENCE}*" in before
+    """In its first paragraph and in its summary. It may be the wrong chart."""
+    card = guidance(ehr.sign(story_of(members)))
+    opening, _, _ = card["detail"].partition("\n\n")
+    assert SENTENCE in opening
+    assert card["summary"].startswith("Hemgenix: the patient has died by the chart; ")
+
+
+@pytest.mark.parametrize("name", [story.id for story in GOVERNED])
+def test_nothing_is_to_be_sent_or_added(name: str, ehr: Ehr) -> None:
+    """Whatever the outcome: the order is to be checked, and the guidance stands alone."""
+    answer = ehr.sign(story_of({"deceasedBoolean": True}, name))
+    detail = guidance(answer)["detail"]
+    assert f"{SENTENCE} Check the order; if the chart is wrong, correct it and sign again." in detail
+    assert not re.search(r"(?i)send the|\brequest with|add what|attach to", detail)
+    assert len(answer["cards"]) == 1
 
 
 def test_nothing_is_said_of_the_living(ehr: Ehr) -> None:

@@ -453,6 +453,21 @@ def test_a_coverage_that_could_not_be_read_is_a_412_in_2_2(ehrs: dict[str, Ehr])
     assert ehrs["2.2"].post(call).status_code == 412
 
 
+@pytest.mark.parametrize(("sent", "status"), [(True, 400), (False, 412)], ids=["none is there", "not read"])
+def test_a_coverage_that_is_contained_in_the_order_is_refused_with_the_reason(
+    sent: bool, status: int, ehrs: dict[str, Ehr]
+) -> None:
+    """Neither form nor EHR could find what coverage-information would name."""
+    (own,) = (resource for resource in MET.resources if resource["resourceType"] == "Coverage")
+    order = order_of(MET.id, insurance=[{"reference": "#cov"}], contained=[{**own, "id": "cov"}])
+    call = ehrs["2.2"].call(_with_coverages(), order)
+    if not sent:
+        del call["prefetch"]["coverage"]
+    response = ehrs["2.2"].post(call)
+    assert response.status_code == status
+    assert "contained in the order does not count" in response.get_json()["issue"][0]["diagnostics"]
+
+
 @pytest.mark.parametrize("dialect", ["2.0.1", "plain"])
 def test_a_coverage_that_could_not_be_read_leaves_guidance_to_others(dialect: str, ehrs: dict[str, Ehr]) -> None:
     """Marked as not confirmed."""

@@ -39,6 +39,14 @@ def test_said_twice_is_kept_once(ledger: Ledger) -> None:
     assert count(ledger, feedback) == 2
 
 
+def test_two_clients_that_say_the_same_are_both_kept(ledger: Ledger) -> None:
+    """Of the same card at the same moment; what the same client says again is kept once."""
+    items = tuple(FeedbackItem("c", "accepted", WHEN, caller=name) for name in ("first", "second"))
+    assert ledger.feedback(items, soon())
+    assert ledger.feedback(items[:1], soon())
+    assert [row.caller for row in rows(ledger, feedback)] == ["first", "second"]
+
+
 def test_a_comment_is_sealed_or_not_kept(url: str) -> None:
     """With a key the comment opens; without one it is not there."""
     key = Fernet.generate_key().decode()
@@ -80,7 +88,7 @@ def test_it_says_which_client_sent_it(ledger: Ledger) -> None:
     (guidance, _), (tests, _) = given.cards
     items = (FeedbackItem(guidance, "accepted", WHEN, caller=""), FeedbackItem("other", "accepted", WHEN, caller="ehr"))
     assert ledger.feedback((*items, FeedbackItem(tests, "accepted", WHEN)), soon())
-    assert {row.card: row.caller for row in rows(ledger, feedback)} == {guidance: None, "other": "ehr", tests: None}
+    assert {row.card: row.caller for row in rows(ledger, feedback)} == {guidance: "", "other": "ehr", tests: ""}
     (shown,) = ledger.access("ada").show("ca-1")
     assert [one["caller"] for one in shown["feedback"]] == [None, None]
 

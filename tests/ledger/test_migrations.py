@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from entries import QUICK, entry, keep, opened, until
 from looks import count, rows
-from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy import Connection, insert, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 
 from cds_service.ledger import migrate as migrating
@@ -17,7 +18,7 @@ from cds_service.ledger.database import Database
 from cds_service.ledger.installation import read_keys
 from cds_service.ledger.ledger import Ledger, NewerSchemaError
 from cds_service.ledger.migrate import HEAD, REVISIONS, migrate, revision_of
-from cds_service.ledger.schema import access_log, decision, installation, metadata
+from cds_service.ledger.schema import access_log, decision, feedback, installation, metadata
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_tables_made_at_once_are_those_of_the_steps(tmp_path: Path) -> None:
             assert all(migrate(connection, step) for step in steps)
             with connection.begin():
                 tables = connection.execute(text("SELECT name, sql FROM sqlite_master")).all()
-                made.append({(name, " ".join((sql or "").split())) for name, sql in tables})
+                made.append({(name, " ".join((sql or "").replace('"', "").split())) for name, sql in tables})
     assert made[0] == made[1]
 
 
@@ -79,6 +80,23 @@ def test_an_older_database_keeps_its_rows(connection: Connection) -> None:
     assert read_keys(connection) == keys
     with connection.begin():
         assert connection.execute(select(access_log)).all() == []
+
+
+def test_feedback_of_before_it_was_kept_by_client_stays(connection: Connection) -> None:
+    """With its card, its comment and its decision; where no client was known, there is none."""
+    migrate(connection, "0005")
+    kept = {name: "x" for name in ("card", "decision_id", "kind", "reason_code", "reason_system", "outcome_timestamp")}
+    kept |= {"comment": b"\0sealed", "accepted": ["s"], "received_at": datetime(2026, 11, 24, tzinfo=UTC)}
+    given = [{**kept, "outcome": "accepted", "caller": None}, {**kept, "outcome": "overridden", "caller": "ehr"}]
+    with connection.begin():
+        connection.execute(insert(feedback), given)
+    assert migrate(connection)
+    with connection.begin():
+        found = connection.execute(select(feedback).order_by(feedback.c.id)).mappings().all()
+    assert [{name: row[name] for name in row if name != "id"} for row in found] == [
+        {**given[0], "caller": ""},
+        given[1],
+    ]
 
 
 def test_instances_that_start_at_once_take_turns(url: str) -> None:

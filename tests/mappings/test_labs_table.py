@@ -12,7 +12,8 @@ from ucumvert import PintUcumRegistry
 from cds_service.policy.documents import PolicyFileError
 from cds_service.policy.facts import RESULT_FLAGS
 from cds_service.policy.value_sets import Systems
-from fhir_mappings.labs import LABS_FILE, LabTest, read_labs
+from fhir_mappings.lab_file import LabTest
+from fhir_mappings.labs import LABS_FILE, read_labs
 
 TESTS = list(LABS.tests.values())
 UCUM = re.compile(r"10\*\d+|\[|^/u?L$|^\{cells\}|^(kPa|Pa|kg|g)$")

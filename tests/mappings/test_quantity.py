@@ -21,7 +21,7 @@ from lab_samples import (
 from cds_service.policy.facts import Interval, Word, exactly
 from cds_service.policy.reasons import Reason
 from cds_service.policy.truth import Truth
-from fhir_mappings.labs import LabTest
+from fhir_mappings.lab_file import LabTest
 from fhir_mappings.observation import read_observation
 from fhir_mappings.quantity import Reading, decimal, read_number_text, read_quantity, read_titre
 

@@ -149,6 +149,18 @@ def changed(folder: Path, file: str, old: str, new: str) -> int:
         (CASES, "5: not-applicable", "8: not-applicable", "unknown criterion '8'; known: 1, 2, 3, 4, 5, 6"),
         (CASES, "5: not-applicable", "5: not applicable", "unknown finding 'not applicable'; did you mean 'not-applic"),
         (CASES, "chart: first", "chart: frist", "starts from a chart 'frist' that is not there; did you mean 'first'"),
+        (
+            POLICY,
+            "    words: {pos",
+            "    loinc: 1742-6\n    words: {pos",
+            "q.tb has the code 1742-6, which is none of tb",
+        ),
+        (
+            CASES,
+            "name: Mild disease is not met.",
+            "name: One DMARD is not two.",
+            "'One DMARD is not two.' is written twice",
+        ),
         (CASES, "amount: 40, unit: mg", "amount: 40, unit: g", "unknown unit of a dose 'g'"),
         (CASES, "amount: 40", "amount: forty", "expected a number like 50, <50 or 8-10, found 'forty'"),
         (CASES, "outcome: criteria-met", "outcome: approved", "'approved' is not known here; known: criteria-met"),

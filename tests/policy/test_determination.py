@@ -1,15 +1,17 @@
 """What a policy says of an order: rows before `met`, what hides, the outcome, and the line of business."""
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 import pytest
 
+from cds_service.policy.dates import Span
 from cds_service.policy.determination import Determination, Finding, determine, outcome_of
-from cds_service.policy.facts import Certainty, Facts, Person, Plan
+from cds_service.policy.facts import Certainty, Facts, Person, Plan, Result, Word
 from cds_service.policy.reasons import Outcome, Reason, Status
 
-from .samples import answers, diagnosis, facts, note, on, policy
+from .samples import answers, diagnosis, facts, note, of_test, on, policy
 
 YES = {"answer": {"question": "q.a", "is": "yes"}}
 NO = {"answer": {"question": "q.a", "is": "no"}}
@@ -104,6 +106,19 @@ def test_a_note_can_say_that_a_criterion_is_not_met() -> None:
     assert determine(written, facts(answers=answers(a=False))).notes[-1] == "another policy applies"
     assert "another policy applies" not in determine(written, facts()).notes
     assert "another policy applies" not in determine(written, facts(answers=answers(a=True))).notes
+
+
+@pytest.mark.parametrize(
+    ("day", "undated"),
+    [(on("2020-01-01"), False), (None, True), (Span(date(2020, 1, 1), date(2020, 1, 31)), True)],
+    ids=["a day", "none", "a month"],
+)
+def test_of_what_is_stale_it_is_known_whether_it_has_a_day(day: Span | None, undated: bool) -> None:
+    """By the day of the result, whatever days its text tells."""
+    criterion = {"met": {"result": {"test": "t", "is": "negative", "within_months": 3}}}
+    text = "Negative, as reported on 2026-11-01"
+    found = finding(criterion, of_test(Result("t", "Observation/t", text, day, word=Word.NEGATIVE)))
+    assert (found.reason, found.undated) == (Reason.STALE, undated)
 
 
 def test_what_is_needed_is_said_only_while_it_is_open() -> None:
