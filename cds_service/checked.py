@@ -15,16 +15,15 @@ import msgspec
 import yaml
 from msgspec import Struct, msgpack
 
-from cds_service import policy
 from cds_service.policy.documents import read_content
 from cds_service.policy.kept import KeptPolicy
 from cds_service.policy.library import load_library, policy_files
 from cds_service.policy.value_sets import Systems, ValueSet, read_systems
 from cds_service.release import release
-from fhir_mappings import labs
 from fhir_mappings.labs import LABS_FILE, LabFile, read_lab_file
 
 KEPT = "policies.checked"  # its name in the data folder
+_READERS = (Path(__file__).with_name("policy"), LABS_FILE.parent)  # the packages that read the files
 _DIGEST = sha256().digest_size
 
 
@@ -68,10 +67,10 @@ def _vocabulary(root: Path) -> list[Path]:
 
 def _key(root: Path) -> bytes:
     """SHA-256 of all that `Checked` follows from; empty where a file cannot be read."""
-    code = (*Path(policy.__file__).parent.glob("*.py"), *Path(labs.__file__).parent.glob("*.py"), Path(__file__))
+    code = [path for package in _READERS for path in sorted(package.glob("*.py"))]
     digest = sha256(repr((release(), sys.version, msgspec.__version__, yaml.__version__)).encode())
     with suppress(OSError):
-        for path in (*sorted(code), *_vocabulary(root), *policy_files(root)):
+        for path in (Path(__file__), *code, *_vocabulary(root), *policy_files(root)):
             content = path.read_bytes()
             digest.update(b"\n%s %d\n" % (os.fsencode("/".join(path.parts[-3:])), len(content)))
             digest.update(content)
