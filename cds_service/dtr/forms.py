@@ -129,7 +129,7 @@ class Forms:
         return Form(policy, url, form, own, filling, largest, packed)
 
     def _made_code_system(self, policy: str) -> Json:
-        sources = [kept.compiled().source for kept in self.library.versions if kept.policy == policy]
+        sources = [kept.source() for kept in self.library.versions if kept.policy == policy]
         return code_system(sources, self.public_url)
 
     def code_system(self, system_id: str) -> Json | None:

@@ -36,9 +36,13 @@ class KeptPolicy(Struct, frozen=True, eq=False):  # itself a key, which no other
         """The name of the form, as `Policy.questionnaire`."""
         return f"{self.policy.lower()}-{self.drug}"
 
+    def source(self) -> Policy:
+        """The whole as the file has it, unpacked anew."""
+        return msgpack.decode(zlib.decompress(self.packed), type=Policy)
+
     def compiled(self) -> CompiledPolicy:
         """The policy ready to be asked, made anew."""
-        return CompiledPolicy(msgpack.decode(zlib.decompress(self.packed), type=Policy), self.digest)
+        return CompiledPolicy(self.source(), self.digest)
 
 
 def keep(policy: CompiledPolicy) -> KeptPolicy:
