@@ -3,7 +3,6 @@
 import re
 import secrets
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from cds_service import openapi
 from cds_service.assertions import known_by
 from cds_service.auth.access_tokens import AccessTokens
 from cds_service.callers import RegisteredCallers, callers_of
+from cds_service.checked import checked
 from cds_service.dtr.forms import Forms
 from cds_service.fhir_callers import fhir_callers, token_endpoint
 from cds_service.fhir_endpoint import fhir_endpoint
@@ -28,9 +28,8 @@ from cds_service.operations import operations_blueprint
 from cds_service.page_headers import guard_pages
 from cds_service.pages.routes import pages_blueprint
 from cds_service.payers import PayerFile
-from cds_service.policy.documents import read_content
-from cds_service.policy.library import Library, load_library
-from cds_service.policy.value_sets import Systems, read_systems
+from cds_service.policy.library import Library
+from cds_service.policy.value_sets import Systems
 from cds_service.rates import Rates
 from cds_service.release import release
 from cds_service.routes import cds_blueprint
@@ -41,7 +40,7 @@ from fhir_mappings.chart import Vocabulary
 from fhir_mappings.circuit import Circuits, Patience
 from fhir_mappings.client import FhirClient
 from fhir_mappings.codes import CodeIndex
-from fhir_mappings.labs import LABS_FILE, LabTable, read_labs
+from fhir_mappings.labs import LabTable
 from fhir_mappings.needs import EVERYTHING
 from fhir_mappings.prefetch import templates
 from fhir_mappings.servers import bases_of
@@ -65,23 +64,17 @@ class Knowledge(Struct, frozen=True):
     codes: CodeIndex
 
 
-def load_knowledge(folder: Path | None = None) -> Knowledge:
-    """The policies of `folder` (the shipped ones by default). Raises PolicyFileError."""
+def load_knowledge(folder: Path | None = None, data_dir: Path | None = None) -> Knowledge:
+    """The policies of `folder` (the shipped ones by default). Raises PolicyFileError.
+
+    With `data_dir`, a folder of files that were checked before is not checked again.
+    """
     root = folder or POLICIES
-    own = root / "tests.yaml"
-    labs = read_labs(read_systems(root / "value_sets"), own=own)
-    vocabulary = [*sorted((root / "value_sets").glob("*.yaml")), LABS_FILE, *([own] if own.exists() else [])]
-    library = load_library(root, labs.tests, _digest_of(vocabulary))
+    found = checked(root, data_dir)
+    library = Library(found.versions, found.value_sets, found.systems, root, found.vocabulary_digest)
+    labs = LabTable(found.labs, found.systems)
     labs.limited = library.limited
-    return Knowledge(library, labs, CodeIndex(library.value_sets, library.systems))
-
-
-def _digest_of(files: list[Path]) -> str:
-    """SHA-256 of the files one after the other, in hexadecimal: what `cat FILES | sha256sum` says."""
-    digest = sha256()
-    for file in files:
-        digest.update(read_content(file))
-    return digest.hexdigest()
+    return Knowledge(library, labs, CodeIndex(found.value_sets, found.systems))
 
 
 def make_forms(settings: Settings, knowledge: Knowledge) -> Forms:

@@ -152,7 +152,7 @@ def _check_files(settings: "Settings") -> "Knowledge":
     from cds_service.policy.documents import PolicyFileError
 
     try:
-        knowledge = load_knowledge(settings.policies_dir)
+        knowledge = load_knowledge(settings.policies_dir, settings.data_dir)
     except PolicyFileError as error:
         _stop(f"CDS_POLICIES_DIR: {error}")
     try:

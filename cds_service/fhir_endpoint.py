@@ -112,7 +112,7 @@ def fhir_endpoint(
     @routes.get("/CodeSystem/<system_id>")
     def read_code_system(system_id: str) -> Response:
         _caller()
-        return _fhir(_or_404(forms.code_systems.get(system_id), "code system"))
+        return _fhir(_or_404(forms.code_system(system_id), "code system"))
 
     @routes.get("/Library/<library_id>")
     def read_library(library_id: str) -> Response:

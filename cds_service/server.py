@@ -1,7 +1,7 @@
 """The production server: gunicorn on one process tree.
 
-The policies are read, and their forms made, once; the application, with its threads and connections, is built in each
-worker after the fork.
+The policies are read, and the first forms made, once; the application, with its threads and connections, is built in
+each worker after the fork.
 """
 
 import gc
@@ -22,6 +22,7 @@ _SIFTED = b"POST /smart/form/"  # what was typed there is shown again when the f
 def run(settings: Settings, knowledge: Knowledge, host: str, port: int) -> None:
     """Serves until told to stop; SIGTERM finishes what is under way."""
     forms = make_forms(settings, knowledge)
+    forms.make_first()
     # What is loaded by now is the same for every worker: kept out of their collectors, its memory stays shared. To look
     # through it for garbage first would take a tenth of the start, and give back nothing that could be measured.
     gc.freeze()

@@ -139,13 +139,18 @@ class OwnTests(Struct, frozen=True, forbid_unknown_fields=True):
 
 def read_labs(systems: Systems, path: Path = LABS_FILE, own: Path | None = None) -> LabTable:
     """The lab table of that file, with the tests of `own` where it is there. Raises PolicyFileError."""
+    return LabTable(read_lab_file(systems, path, own), systems)
+
+
+def read_lab_file(systems: Systems, path: Path = LABS_FILE, own: Path | None = None) -> LabFile:
+    """The same as it is written."""
     file = read_document(path, LabFile)
     refuse(_faults(path, file.tests, systems))
     if own is None or not own.exists():
-        return LabTable(file, systems)
+        return file
     added = read_document(own, OwnTests).tests
     refuse(_faults(own, added, systems, frozenset(test.name for test in file.tests)))
-    return LabTable(structs.replace(file, tests=(*file.tests, *added)), systems)
+    return structs.replace(file, tests=(*file.tests, *added))
 
 
 def _faults(

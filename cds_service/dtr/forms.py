@@ -1,29 +1,31 @@
-"""Every form of a library, built once, and found by id, canonical and version."""
+"""Every form of a library, found by id, canonical and version, and made when it is asked for."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
-from functools import cached_property
+from functools import cache, cached_property, lru_cache, partial
 from typing import Any
 
 from msgspec import Struct
 from msgspec.json import Decoder, Encoder
 
 from cds_service.dtr.conditions import Conditions, conditions_of
-from cds_service.dtr.names import DtrVersion, form_url
+from cds_service.dtr.names import DtrVersion, code_system_id, form_url, prefill_id, value_set_id
 from cds_service.dtr.prefill import Filling
-from cds_service.dtr.prefill_library import Prefill, prefill
+from cds_service.dtr.prefill_library import Prefill, prefill, signature
 from cds_service.dtr.questionnaire import questionnaire
 from cds_service.dtr.reports import largest_report_mb
 from cds_service.dtr.search import Candidate
 from cds_service.dtr.value_sets import code_system, value_set
 from cds_service.policy.compiled import CompiledPolicy
+from cds_service.policy.kept import KeptPolicy
 from cds_service.policy.library import Library
 from fhir_mappings.labs import LabTable
 
 Json = dict[str, Any]
 
-
+_MADE = 16  # forms that stay made; at about a megabyte each
+_FIRST = 4  # of them made before the first is asked for: each costs the start some milliseconds
 _VERSIONS: tuple[DtrVersion, DtrVersion] = ("2.2", "2.0.1")
 write = Encoder(decimal_format="number").encode
 _read = Decoder(float_hook=Decimal).decode
@@ -87,59 +89,81 @@ def _entry(resource: Json) -> bytes:
 
 
 class Forms:
-    """The forms, and the value sets of their choices. `largest_body` is what the service reads, in bytes."""
+    """The forms, and the value sets of their choices. `largest_body` is what the service reads, in bytes.
+
+    A form is made when it is asked for; those that were asked for last stay made.
+    """
 
     def __init__(self, library: Library, labs: LabTable, public_url: str, largest_body: int) -> None:
         self.library, self.labs, self.public_url, self._largest_body = library, labs, public_url, largest_body
-        by_url: dict[str, list[CompiledPolicy]] = {}
-        for policy in sorted(library.policies, key=lambda found: found.source.version):
-            if policy.source.questions:
-                by_url.setdefault(form_url(policy.source, public_url), []).append(policy)
-        self._by_url = {url: tuple(self._built(url, versions)) for url, versions in by_url.items()}
-        self._of = {form.policy: form for form in self.every()}
-        self._value_sets = [
-            value_set(form.policy.source, question, public_url)
-            for form in self.every()
-            for question in form.policy.source.questions
-            if question.options
-        ]
-        self.code_systems = {found["id"]: found for found in self._code_systems()}
+        self._by_url: dict[str, list[KeptPolicy]] = {}
+        for kept in sorted(library.versions, key=lambda found: found.version):
+            if kept.asks:
+                self._by_url.setdefault(form_url(kept, public_url), []).append(kept)
+        self._versions = tuple(kept for versions in self._by_url.values() for kept in versions)
+        self._prefill_files = {kept: signature(library.folder, kept) for kept in self._versions}
+        self._form: Callable[[KeptPolicy], Form] = lru_cache(_MADE)(self._made)
+        self._code_system: Callable[[str], Json] = cache(self._made_code_system)
 
-    def _built(self, url: str, versions: list[CompiledPolicy]) -> Iterator[Form]:
-        ends: list[date | None] = [policy.source.version - timedelta(days=1) for policy in versions[1:]]
-        for policy, until in zip(versions, [*ends, None], strict=True):
-            own = prefill(policy, self.library, self.labs, self.public_url)
-            form, older = (
-                questionnaire(policy, self.labs, self.public_url, self._largest_body, until, own, version)
-                for version in _VERSIONS
-            )
-            libraries = b"," + _entry(own.resource) if own is not None else b""
-            packed = {
-                version: (_entry(one) + b",", libraries) for version, one in zip(_VERSIONS, (form, older), strict=True)
-            }
-            filling = Filling(policy, self.labs, self.public_url)
-            largest = largest_report_mb(policy.source, self._largest_body)
-            yield Form(policy, url, form, own, filling, largest, packed)
+    def make_first(self) -> None:
+        """Makes a few forms before they are asked for, in memory that worker processes then share."""
+        for kept in self._versions[:_FIRST]:
+            self._form(kept)
 
-    def _code_systems(self) -> list[Json]:
-        names = sorted({policy.source.policy for policy in self.library.policies})
-        sources = [policy.source for policy in self.library.policies]
-        return [code_system([one for one in sources if one.policy == name], self.public_url) for name in names]
+    def _made(self, kept: KeptPolicy) -> Form:
+        policy, url = self.library.ready(kept), form_url(kept, self.public_url)
+        later = next((other for other in self._by_url[url] if other.version > kept.version), None)
+        until = later.version - timedelta(days=1) if later is not None else None
+        as_at_start = signature(self.library.folder, kept) == self._prefill_files[kept]
+        own = prefill(policy, self.library, self.labs, self.public_url) if as_at_start else None
+        form, older = (
+            questionnaire(policy, self.labs, self.public_url, self._largest_body, until, own, version)
+            for version in _VERSIONS
+        )
+        libraries = b"," + _entry(own.resource) if own is not None else b""
+        packed = {
+            version: (_entry(one) + b",", libraries) for version, one in zip(_VERSIONS, (form, older), strict=True)
+        }
+        filling = Filling(policy, self.labs, self.public_url)
+        largest = largest_report_mb(policy.source, self._largest_body)
+        return Form(policy, url, form, own, filling, largest, packed)
+
+    def _made_code_system(self, policy: str) -> Json:
+        sources = [kept.source() for kept in self.library.versions if kept.policy == policy]
+        return code_system(sources, self.public_url)
+
+    def code_system(self, system_id: str) -> Json | None:
+        """The code system of an id: the choices on every form of a policy."""
+        names = {kept.policy for kept in self.library.versions}
+        return next((self._code_system(name) for name in names if code_system_id(name) == system_id), None)
 
     def value_set(self, canonical: str) -> Json | None:
         """The value set of a canonical: that version, or the latest."""
         url, _, version = canonical.partition("|")
-        found = [one for one in self._value_sets if one["url"] == url and version in ("", one["version"])]
-        return found[-1] if found else None
+        found = [
+            (kept, link_id)
+            for kept in self._versions
+            if url.startswith(self._value_set_url(kept, ""))
+            for link_id in kept.choices
+            if self._value_set_url(kept, link_id) == url and version in ("", kept.version.isoformat())
+        ]
+        return self._value_set(*found[-1]) if found else None
+
+    def _value_set_url(self, kept: KeptPolicy, link_id: str) -> str:
+        return f"{self.public_url}/fhir/ValueSet/{value_set_id(kept, link_id)}"
+
+    def _value_set(self, kept: KeptPolicy, link_id: str) -> Json:
+        policy = self.library.ready(kept)
+        return value_set(policy.source, policy.questions[link_id], self.public_url)
 
     def find(self, canonical: str, today: date) -> Form | None:
         """The form of a canonical with or without a version; without one, the form in force today."""
         url, _, version = canonical.partition("|")
-        versions = self._by_url.get(url, ())
+        versions = self._by_url.get(url, [])
         if version:
-            return next((form for form in versions if form.version == version), None)
-        begun = [form for form in versions if form.policy.source.version <= today]
-        return begun[-1] if begun else None
+            return next((self._form(kept) for kept in versions if kept.version.isoformat() == version), None)
+        begun = [kept for kept in versions if kept.version <= today]
+        return self._form(begun[-1]) if begun else None
 
     def at(self, form_id: str, today: date) -> Form | None:
         """The form of an id, or of an id with `|version`."""
@@ -154,20 +178,39 @@ class Forms:
     def candidates(self, kind: str, version: DtrVersion, today: date) -> Iterator[Candidate]:
         """Every version of all that is served of a type, for a client that speaks that version of DTR."""
         if kind == "ValueSet":
-            yield from (Candidate(one, self.value_set(one["url"]) is one) for one in self._value_sets)
+            yield from self._value_sets()
         elif kind == "CodeSystem":
-            yield from (Candidate(one, True) for one in self.code_systems.values())
-        for form in self.every():
-            is_current = self.find(form.url, today) is form
+            for name in sorted({kept.policy for kept in self.library.versions}):
+                system = self._code_system(name)
+                yield Candidate(system["id"], system["url"], system["version"], True, partial(self._code_system, name))
+        else:
+            yield from (self._candidate(kind, kept, version, today) for kept in self._versions)
+
+    def _value_sets(self) -> Iterator[Candidate]:
+        last = {value_set_id(kept, link_id): kept for kept in self._versions for link_id in kept.choices}
+        for kept in self._versions:
+            for link_id in kept.choices:
+                name, url = value_set_id(kept, link_id), self._value_set_url(kept, link_id)
+                made = partial(self._value_set, kept, link_id)
+                yield Candidate(name, url, kept.version.isoformat(), last[name] is kept, made)
+
+    def _candidate(self, kind: str, kept: KeptPolicy, version: DtrVersion, today: date) -> Candidate:
+        def resource() -> Json | None:
+            form = self._form(kept)
             if kind == "Questionnaire":
-                yield Candidate(form.spoken(version), is_current)
-            elif kind == "Library" and form.filled_in_by is not None:
-                yield Candidate(form.filled_in_by.resource, is_current)
+                return form.spoken(version)
+            return form.filled_in_by.resource if form.filled_in_by is not None else None
+
+        name = kept.questionnaire if kind == "Questionnaire" else prefill_id(kept)
+        begun = [other for other in self._by_url[form_url(kept, self.public_url)] if other.version <= today]
+        url = f"{self.public_url}/fhir/{kind}/{name}"
+        return Candidate(name, url, kept.version.isoformat(), begun[-1:] == [kept], resource)
 
     def every(self) -> tuple[Form, ...]:
-        """Every version of every form, oldest first."""
-        return tuple(form for versions in self._by_url.values() for form in versions)
+        """Every version of every form, oldest first, made anew where it is not made: for tools that go through all."""
+        return tuple(self._form(kept) for kept in self._versions)
 
     def of(self, policy: CompiledPolicy) -> Form | None:
         """The form of that policy version."""
-        return self._of.get(policy)
+        versions = self._by_url.get(form_url(policy.source, self.public_url), [])
+        return next((self._form(kept) for kept in versions if kept.version == policy.source.version), None)

@@ -9,14 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
+from msgspec import DecodeError, Struct
 from msgspec.json import decode, encode
 
 from cds_service.dtr.cql import ANSWERS, Population, population
-from cds_service.dtr.names import SDC, answers_system
+from cds_service.dtr.names import SDC, Named, answers_system, prefill_id
 from cds_service.policy.compiled import CompiledPolicy
 from cds_service.policy.library import Library
-from cds_service.policy.policy import Policy
 from fhir_mappings.labs import LabTable
 
 Json = dict[str, Any]
@@ -47,10 +46,16 @@ def to_compile(policy: CompiledPolicy, library: Library, labs: LabTable) -> Popu
     return population(policy, library, labs, answers_system(policy.source, _COMPILED_FOR))
 
 
-def compiled_files(folder: Path, policy: Policy) -> tuple[Path, Path]:
+def compiled_files(folder: Path, policy: Named) -> tuple[Path, Path]:
     """Where the CQL and the ELM of a policy version lie: beside its file."""
     beside = folder / policy.policy.lower() / policy.drug / policy.version.isoformat()
     return beside.with_suffix(".cql"), beside.with_suffix(".elm.json")
+
+
+def signature(folder: Path | None, policy: Named) -> tuple[tuple[int, int], ...]:
+    """By which a change of the files is seen: of each that is there, when it was last written, in ns, and its bytes."""
+    found = [path.stat() for path in compiled_files(folder, policy) if path.is_file()] if folder is not None else []
+    return tuple((file.st_mtime_ns, file.st_size) for file in found)
 
 
 def prefill(policy: CompiledPolicy, library: Library, labs: LabTable, public_url: str) -> Prefill | None:
@@ -62,15 +67,18 @@ def prefill(policy: CompiledPolicy, library: Library, labs: LabTable, public_url
     if not cql_file.is_file() or not elm_file.is_file():
         return None
     wanted = to_compile(policy, library, labs)
-    if wanted is None or cql_file.read_text(encoding="utf-8") != wanted.text:
+    if wanted is None or cql_file.read_bytes() != wanted.text.encode():
+        return None
+    try:
+        elm = decode(elm_file.read_bytes())
+    except DecodeError:
         return None
     system = answers_system(source, public_url)
     here = population(policy, library, labs, system)
-    elm = decode(elm_file.read_bytes())
     for defined in elm["library"]["codeSystems"]["def"]:
         if defined["name"] == ANSWERS:
             defined["id"] = system
-    name = f"{source.questionnaire}-prefill"
+    name = prefill_id(source)
     reads = [
         {
             "type": read.kind,

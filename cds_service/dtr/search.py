@@ -1,6 +1,6 @@
 """Searches of what the endpoint serves: by `_id`, `url`, `version` and `status`, alike for every type."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -14,8 +14,11 @@ _OF_ANY_SEARCH = frozenset({"_format", "_count", "_total", "_summary", "_pretty"
 class Candidate(Struct, frozen=True):
     """One version of a resource, and whether it is what its id stands for today."""
 
-    resource: Json
+    id: str
+    url: str
+    version: str
     is_current: bool
+    resource: Callable[[], Json | None]  # made when the rest fits; None where it turns out that there is none
 
 
 def not_supported(query: Iterable[str]) -> bool:
@@ -31,13 +34,13 @@ def search(candidates: Iterable[Candidate], query: Mapping[str, str]) -> Iterato
     urls, ids, versions, statuses = (_values(query, name) for name in ("url", "_id", "version", "status"))
     named = [(url, wanted) for url, _, wanted in (one.partition("|") for one in urls)]
     for candidate in candidates:
-        found = candidate.resource
         if (
-            (not ids or found["id"] in ids)
-            and (not versions or found["version"] in versions)
-            and (not statuses or found["status"] in statuses)
-            and (not named or any(found["url"] == url and wanted in ("", found["version"]) for url, wanted in named))
+            (not ids or candidate.id in ids)
+            and (not versions or candidate.version in versions)
+            and (not named or any(candidate.url == url and wanted in ("", candidate.version) for url, wanted in named))
             and (versions or named or candidate.is_current)
+            and (found := candidate.resource()) is not None
+            and (not statuses or found["status"] in statuses)
         ):
             yield found
 

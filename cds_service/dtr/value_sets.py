@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from cds_service.dtr.names import answers_system, value_set_id
+from cds_service.dtr.names import answers_system, code_system_id, value_set_id
 from cds_service.policy.policy import Policy, Question
 
 Json = dict[str, Any]
@@ -22,7 +22,7 @@ def code_system(policies: Sequence[Policy], public_url: str) -> Json:
     first = policies[0]
     return {
         "resourceType": "CodeSystem",
-        "id": f"{first.policy.lower()}-answers",
+        "id": code_system_id(first.policy),
         "url": answers_system(first, public_url),
         "version": max(policy.version for policy in policies).isoformat(),
         "name": "".join(part.capitalize() for part in first.policy.split("-")) + "Answers",
@@ -44,7 +44,7 @@ def code_system(policies: Sequence[Policy], public_url: str) -> Json:
 
 def value_set(policy: Policy, question: Question, public_url: str) -> Json:
     """The choices of one question."""
-    name = value_set_id(policy, question)
+    name = value_set_id(policy, question.id)
     concepts = [{"code": code, "display": display} for code, display in question.options.items()]
     return {
         "resourceType": "ValueSet",

@@ -40,16 +40,16 @@ def policies_twin(library: Library, today: date) -> dict[str, Any]:
     return {
         "policies": [
             {
-                "policy": policy.source.policy,
-                "title": policy.source.title,
-                "drug": policy.source.drug,
-                "name": policy.source.name,
-                "generic": policy.source.generic,
-                "summary": policy.source.summary,
-                "version": policy.source.version.isoformat(),
-                "path": f"/policies/{policy.source.policy.lower()}/{policy.source.drug}",
+                "policy": kept.policy,
+                "title": kept.title,
+                "drug": kept.drug,
+                "name": kept.name,
+                "generic": kept.generic,
+                "summary": kept.summary,
+                "version": kept.version.isoformat(),
+                "path": f"/policies/{kept.policy.lower()}/{kept.drug}",
             }
-            for policy in library.current(today)
+            for kept in library.current(today)
         ]
     }
 
@@ -105,7 +105,7 @@ def _wording(policy: CompiledPolicy, library: Library, labs: LabTable) -> Wordin
 def _history(policy: CompiledPolicy, library: Library, labs: LabTable, today: date) -> list[dict[str, Any]]:
     """Every version of the policy, newest first, with what changed from the one before."""
     own = (policy.source.policy, policy.source.drug)
-    versions = [found for found in library.policies if (found.source.policy, found.source.drug) == own]
+    versions = [library.ready(kept) for kept in library.versions if (kept.policy, kept.drug) == own]
     versions.sort(key=lambda found: found.source.version)
     found = []
     for place, version in enumerate(versions):

@@ -47,8 +47,8 @@ def pages_blueprint(service: Service) -> Blueprint:
                 return service.library.version(policy, drug, date.fromisoformat(version))
             except ValueError:
                 return None
-        in_force = service.library.current(today)
-        return next((p for p in in_force if (p.source.policy.casefold(), p.source.drug) == (policy, drug)), None)
+        in_force = (kept for kept in service.library.current(today) if kept.drug == drug)
+        return next((service.library.ready(kept) for kept in in_force if kept.policy.casefold() == policy), None)
 
     return routes
 

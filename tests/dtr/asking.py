@@ -102,7 +102,7 @@ def answers(response: Json) -> dict[str, Any]:
 def known(service: Service, story: Story | str) -> Known:
     """What the service knows of the story's order once it has answered it."""
     told = story_named(story) if isinstance(story, str) else story
-    (policy,) = (found for found in service.library.current(TODAY) if found.source.drug == told.drug)
+    (policy,) = (found for found in service.library.policies if found.source.drug == told.drug)
     asked = Asked(
         patient_id=told.id,
         orders=(told.order,),

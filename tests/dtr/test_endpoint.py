@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from signing import PUBLIC
 
 from cds_service.policy.compiled import CompiledPolicy
+from cds_service.policy.kept import keep
 from cds_service.policy.library import Library
 from hooks.refusals import Refusal
 from hooks.service import Caller, Service
@@ -132,7 +133,7 @@ def test_a_search_by_url_finds_every_version(endpoint: Endpoint, service: Servic
     """One that names a version finds that one, and one that names neither finds what is in force."""
     (policy,) = (found for found in service.library.policies if found.source.drug == "hemgenix")
     later = CompiledPolicy(replace(policy.source, version=date(2026, 11, 1)))
-    library = Library((*service.library.policies, later), service.library.value_sets, service.library.systems)
+    library = Library((*service.library.versions, keep(later)), service.library.value_sets, service.library.systems)
     client = endpoint(service=replace(service, library=library))
     for query, versions in (
         (f"url={HEMGENIX}", ["2025-11-20", "2026-11-01"]),

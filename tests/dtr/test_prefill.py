@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from asking import CONTEXT, Endpoint, Json, answer, answers, asked_for, coverage_of, known, packages, parameters, post
 from msgspec.structs import replace
-from signing import PUBLIC, TODAY, story_named
+from signing import PUBLIC, story_named
 
 from cds_service.dtr.package import Known
 from cds_service.dtr.prefill import Filling
@@ -41,7 +41,7 @@ def bare(service: Service) -> Facts:
 
 def filled(service: Service, facts: Facts, drug: str = "hemgenix", **changed: Any) -> dict[str, Any]:
     """What is filled in from these facts, as linkId → value, or code of a choice."""
-    policy = next(found for found in service.library.current(TODAY) if found.source.drug == drug)
+    policy = next(found for found in service.library.policies if found.source.drug == drug)
     given = Filling(policy, service.vocabulary.labs, PUBLIC).answers(replace(facts, **changed))
     values = {link: next(iter(value.values())) for link, value in given.items()}
     return {link: value["code"] if "display" in _members(value) else value for link, value in values.items()}

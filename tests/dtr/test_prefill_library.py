@@ -11,7 +11,7 @@ from asking import Endpoint, Json, answer, asked_for, contents, flat, outcome, p
 from fhir.resources.R4B import get_fhir_model_class
 from flask.testing import FlaskClient
 from msgspec.structs import replace
-from signing import BODY, PUBLIC
+from signing import BODY, PUBLIC, TODAY
 
 from cds_service.app import POLICIES, load_knowledge
 from cds_service.dtr.forms import Form, Forms
@@ -161,3 +161,29 @@ def test_a_form_without_library_is_packed_alone(endpoint: Endpoint, service: Ser
     client = endpoint(service=replace(service, library=library))
     ((form, _),) = contents(answer(post(client, asked_for("demo-labs-missing"))))
     assert f"{CORE}/cqf-library" not in [one["url"] for one in form["extension"]]
+
+
+@pytest.mark.parametrize("change", ["", "{}", '{"library": '])
+def test_a_file_that_changed_after_the_start_fills_in_nothing(change: str, tmp_path: Path) -> None:
+    """It is of another policy than the one that was read then, or of none."""
+    folder = tmp_path / "policies"
+    shutil.copytree(POLICIES, folder)
+    known = load_knowledge(folder)
+    forms = Forms(known.library, known.labs, PUBLIC, BODY)
+    (folder / "pharmacy-109/hemgenix/2025-11-20.elm.json").write_text(change, "utf-8")
+    assert {form.policy.source.drug: form.filled_in_by is not None for form in forms.every()} == {
+        "hemgenix": False,
+        "roctavian": True,
+    }
+
+
+def test_elm_that_is_cut_short_is_not_served(tmp_path: Path) -> None:
+    """The form is there all the same."""
+    folder = tmp_path / "policies"
+    shutil.copytree(POLICIES, folder)
+    file = folder / "pharmacy-109/hemgenix/2025-11-20.elm.json"
+    file.write_bytes(file.read_bytes()[:-10])
+    known = load_knowledge(folder)
+    form = Forms(known.library, known.labs, PUBLIC, BODY).at("pharmacy-109-hemgenix", TODAY)
+    assert form is not None
+    assert form.filled_in_by is None

@@ -9,11 +9,12 @@ import pytest
 from asking import HEMGENIX, Json, flat
 from fhir.resources.R4B import get_fhir_model_class
 from msgspec.structs import replace
-from signing import BODY, PUBLIC, TODAY
+from signing import BODY, PUBLIC
 
 from cds_service.dtr.forms import Forms
 from cds_service.dtr.questionnaire import questionnaire
 from cds_service.policy.compiled import CompiledPolicy
+from cds_service.policy.kept import keep
 from cds_service.policy.library import Library
 from hooks.service import Service
 from hooks.wire import encode
@@ -53,7 +54,7 @@ DRUGS = pytest.mark.parametrize("drug", ["hemgenix", "roctavian"])
 
 def policy_of(service: Service, drug: str) -> CompiledPolicy:
     """The policy in force for the drug."""
-    return next(found for found in service.library.current(TODAY) if found.source.drug == drug)
+    return next(found for found in service.library.policies if found.source.drug == drug)
 
 
 def form_of(service: Service, drug: str = "hemgenix") -> Json:
@@ -264,7 +265,7 @@ def two_versions(service: Service) -> Forms:
     """The forms of a library with a second, later Hemgenix version."""
     (policy,) = (found for found in service.library.policies if found.source.drug == "hemgenix")
     later = CompiledPolicy(replace(policy.source, version=date(2027, 3, 1)))
-    library = Library((*service.library.policies, later), service.library.value_sets, service.library.systems)
+    library = Library((*service.library.versions, keep(later)), service.library.value_sets, service.library.systems)
     return Forms(library, service.vocabulary.labs, PUBLIC, BODY)
 
 

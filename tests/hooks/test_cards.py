@@ -34,7 +34,7 @@ def finding(label: str, status: Status, reason: Reason | None = None, *displays:
 
 def determination(service: Service, outcome: Outcome, *findings: Finding, line: str = "Commercial") -> Determination:
     """A determination of the Hemgenix policy."""
-    (policy,) = (found for found in service.library.current(TODAY) if found.source.drug == "hemgenix")
+    (policy,) = (found for found in service.library.policies if found.source.drug == "hemgenix")
     return Determination(policy.source, "MedicationRequest/o", TODAY, outcome, findings, (), line)
 
 

@@ -70,7 +70,7 @@ FINDINGS = {
 
 def determination(service: Service, outcome: Outcome, findings: tuple[Finding, ...] | None = None) -> Determination:
     """A determination of the Hemgenix policy with that outcome."""
-    (policy,) = (found for found in service.library.current(TODAY) if found.source.drug == "hemgenix")
+    (policy,) = (found for found in service.library.policies if found.source.drug == "hemgenix")
     found = FINDINGS[outcome] if findings is None else findings
     return Determination(policy.source, "MedicationRequest/o", TODAY, outcome, found, (), "Commercial Group")
 

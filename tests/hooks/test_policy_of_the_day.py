@@ -37,7 +37,7 @@ def test_what_the_policy_of_the_orders_day_asks_for_is_read(
 ) -> None:
     """The order of last week is judged by last week's policy, from all that this policy asks for."""
     known = service.library
-    library = EndedYesterday(known.policies, known.value_sets, known.systems, known.folder)
+    library = EndedYesterday(known.versions, known.value_sets, known.systems, known.folder)
     order = {**MET.order, "authoredOn": (TODAY - timedelta(days=7)).isoformat()}
     call = parse_call(encode(call_of(context_of(order), fhirServer=BASE)), order_sign.HOOK)
     caller = Caller(server_for=lambda url, token: Server(BASE))

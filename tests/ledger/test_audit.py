@@ -23,7 +23,6 @@ from cds_service.ledger.migrate import migrate
 from cds_service.ledger.rows import decision_row
 from cds_service.ledger.schema import decision, installation
 from cds_service.ledger.sealing import parse_keys
-from cds_service.policy.compiled import CompiledPolicy
 from cds_service.policy.library import Library
 
 ROOT = Path(__file__).parents[2]
@@ -41,8 +40,8 @@ def ids(found: Any) -> list[str]:
 def digested(digest: str, vocabulary: str = "") -> Library:
     """The shipped policies as if read from files with that digest, and charts by value sets with that other one."""
     known = library()
-    policies = tuple(CompiledPolicy(one.source, digest) for one in known.policies)
-    return Library(policies, known.value_sets, known.systems, vocabulary_digest=vocabulary)
+    versions = [replace(one, digest=digest) for one in known.versions]
+    return Library(versions, known.value_sets, known.systems, vocabulary_digest=vocabulary)
 
 
 @pytest.mark.parametrize("home", [EHR, f"https://client.example {EHR}", "https://client.example"])

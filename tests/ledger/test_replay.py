@@ -14,6 +14,7 @@ from cds_service.ledger.ledger import Ledger
 from cds_service.ledger.replay import Replayed, Verdict
 from cds_service.ledger.schema import decision
 from cds_service.policy.compiled import CompiledPolicy
+from cds_service.policy.kept import keep as kept
 from cds_service.policy.library import Library
 from cds_service.policy.reasons import Reason, Status
 
@@ -56,11 +57,11 @@ def test_the_version_of_that_day_decides(url: str) -> None:
     source = library().policies[0].source
     later = CompiledPolicy(replace(source, version=date(2026, 12, 1), criteria=()))
     known = library()
-    with_later = Library((*known.policies, later), known.value_sets, known.systems)
+    with_later = Library((*known.versions, kept(later)), known.value_sets, known.systems)
     with opened(url, seal_keys=KEY) as ledger:
         keep(ledger, entry())
         assert replayed(ledger, library=with_later)[0].verdict is Verdict.SAME
-        (found,) = replayed(ledger, library=Library((later,), known.value_sets, known.systems))
+        (found,) = replayed(ledger, library=Library((kept(later),), known.value_sets, known.systems))
     assert (found.verdict, found.needs) == (
         Verdict.POLICY_NOT_HERE,
         ("policies/pharmacy-109/hemgenix/2025-11-20.yaml",),
