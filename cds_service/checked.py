@@ -20,7 +20,8 @@ from cds_service.policy.kept import KeptPolicy
 from cds_service.policy.library import load_library, policy_files
 from cds_service.policy.value_sets import Systems, ValueSet, read_systems
 from cds_service.release import release
-from fhir_mappings.labs import LABS_FILE, LabFile, read_lab_file
+from fhir_mappings.lab_file import LabFile
+from fhir_mappings.labs import LABS_FILE, read_lab_file
 
 KEPT = "policies.checked"  # its name in the data folder
 _READERS = (Path(__file__).with_name("policy"), LABS_FILE.parent)  # the packages that read the files
