@@ -69,15 +69,11 @@ def prefill(policy: CompiledPolicy, library: Library, labs: LabTable, public_url
     wanted = to_compile(policy, library, labs)
     if wanted is None or cql_file.read_bytes() != wanted.text.encode():
         return None
-    try:
-        elm = decode(elm_file.read_bytes())
-    except DecodeError:
-        return None
     system = answers_system(source, public_url)
+    elm = _with_system(elm_file.read_bytes(), system)
+    if elm is None:
+        return None
     here = population(policy, library, labs, system)
-    for defined in elm["library"]["codeSystems"]["def"]:
-        if defined["name"] == ANSWERS:
-            defined["id"] = system
     name = prefill_id(source)
     reads = [
         {
@@ -113,3 +109,15 @@ def prefill(policy: CompiledPolicy, library: Library, labs: LabTable, public_url
 
 def _content(kind: str, data: bytes) -> Json:
     return {"contentType": kind, "data": base64.b64encode(data).decode()}
+
+
+def _with_system(written: bytes, system: str) -> Json | None:
+    """The ELM with this code system for the form's answers; None for what is no ELM."""
+    try:
+        elm: Json = decode(written)
+        for defined in elm["library"]["codeSystems"]["def"]:
+            if defined["name"] == ANSWERS:
+                defined["id"] = system
+    except (DecodeError, LookupError, TypeError):
+        return None
+    return elm

@@ -212,14 +212,15 @@ def test_a_server_that_takes_no_connection_does_not_hold_up_the_answer(
         base = f"http://127.0.0.1:{port}/fhir"
         call = ehr.call(MET, fhirServer=base)
         del call["prefetch"]["observations"]
+        client = reading(base)
         began = time.monotonic()
-        answer = reading(base).post(HOOK, data=encode(call), content_type="application/json").get_json()
+        answer = client.post(HOOK, data=encode(call), content_type="application/json").get_json()
         took = time.monotonic() - began
         for filler in fillers:
             filler.close()
     assert outcomes(answer) == ["undetermined"]
     assert criterion(answer, "2")["status"] == "met"
-    assert took < DEADLINE_S + 1.5  # the service itself is built within this time
+    assert took < DEADLINE_S + 1.5  # connecting alone would take minutes
 
 
 def test_503_once_costs_nothing(reading: Callable[[str], FlaskClient], ehr: Ehr) -> None:
