@@ -23,6 +23,7 @@ class KeptPolicy(Struct, frozen=True, eq=False):  # itself a key, which no other
     summary: str
     version: date
     digest: str  # of its file, see `CompiledPolicy`
+    questionnaire: str  # the name of the form
     applies_to: tuple[str, ...]
     tests: Names  # that it asks for
     limited: Names
@@ -30,11 +31,6 @@ class KeptPolicy(Struct, frozen=True, eq=False):  # itself a key, which no other
     asks: bool  # it has a form
     choices: tuple[str, ...]  # linkIds of the items with options
     packed: bytes
-
-    @property
-    def questionnaire(self) -> str:
-        """The name of the form, as `Policy.questionnaire`."""
-        return f"{self.policy.lower()}-{self.drug}"
 
     def source(self) -> Policy:
         """The whole as the file has it, unpacked anew."""
@@ -57,6 +53,7 @@ def keep(policy: CompiledPolicy) -> KeptPolicy:
         summary=source.summary,
         version=source.version,
         digest=policy.digest,
+        questionnaire=source.questionnaire,
         applies_to=source.applies_to,
         tests=frozenset(policy.tests),
         limited=policy.limited,

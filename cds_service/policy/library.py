@@ -48,9 +48,7 @@ class Library:
                 by_product.setdefault(product, []).append(kept)
         self._by_product = by_product
         self.tests = NO_NAMES.union(*(kept.tests for kept in self.versions))  # that some policy asks for
-        self.limited = NO_NAMES.union(
-            *(kept.limited for kept in self.versions)
-        )  # held against a laboratory's own limit
+        self.limited = NO_NAMES.union(*(kept.limited for kept in self.versions))  # held against a laboratory's limit
         self.billed = NO_NAMES.union(*(kept.billed for kept in self.versions))  # product sets looked for in bills
         self._by_version = {(kept.policy.casefold(), kept.drug, kept.version): kept for kept in self.versions}
         self.ready: Callable[[KeptPolicy], CompiledPolicy] = lru_cache(_READY)(KeptPolicy.compiled)
